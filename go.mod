@@ -1,0 +1,3 @@
+module github.com/sidecar-kit/sidecar
+
+go 1.26
