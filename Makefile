@@ -1,0 +1,81 @@
+# Every target is one plain command, so that what CI runs can be typed by hand.
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The commit's own time: two builds of one commit give the same layers.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+CREATED    = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
+DOCKER    ?= docker
+IMAGE     ?= sidecar:dev
+CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+BENCHFLAGS ?= -update
+
+# Bytes. The budget is a promise of the README; the target is what we aim at.
+SIZE_BUDGET = 20000000
+SIZE_TARGET = 15000000
+
+# What e2e's application containers need from Debian; a new list makes a new tar.
+BASE_PACKAGES = nginx-light,git,openssh-server,ca-certificates
+BASE_MIRROR  ?= http://deb.debian.org/debian
+BASE_TAR      = .cache/base-bookworm-$(shell echo $(BASE_PACKAGES) | cksum | cut -d' ' -f1).tar
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race cover lint fmt fuzz tidy size demo docs image base e2e bench clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/sidecar, static and stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sidecar .
+
+test: ## unit tests and scripts: no network, no root, no Docker
+	go test $(TESTFLAGS) ./...
+
+race: ## the same under the race detector
+	go test -race $(TESTFLAGS) ./...
+
+cover: ## coverage per function
+	go test -coverprofile=.cover.out ./... && go tool cover -func=.cover.out
+
+lint: ## vet, staticcheck and gofmt on every module
+	.ci/lint
+
+fmt: ## rewrite with gofmt
+	gofmt -l -w $$(git ls-files '*.go')
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	.ci/fuzz $(FUZZTIME)
+
+tidy: ## fail when a go.mod is not tidy
+	for m in . e2e bench; do go -C $$m mod tidy -diff || exit 1; done
+
+size: build ## fail when the stripped binary is over 20 MB
+	@s=$$(stat -c %s bin/sidecar); echo "bin/sidecar: $$s bytes; target $(SIZE_TARGET), budget $(SIZE_BUDGET)"; test $$s -le $(SIZE_BUDGET)
+
+demo: ## a throw-away git server, a push, the page changes
+	go run . demo sync
+
+docs: ## rewrite the generated tables under docs/
+	go test ./... -run 'Golden|Docs' -update
+
+image: build ## the scratch image, from no registry
+	.ci/rootfs bin/sidecar $(CA_BUNDLE) dist/image
+	$(DOCKER) build -f Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) dist/image
+
+base: $(BASE_TAR) ## the Debian image of e2e's applications (needs root)
+	$(DOCKER) image inspect sidecar-e2e-base:$(notdir $(basename $(BASE_TAR))) >/dev/null 2>&1 || $(DOCKER) import $(BASE_TAR) sidecar-e2e-base:$(notdir $(basename $(BASE_TAR)))
+	$(DOCKER) tag sidecar-e2e-base:$(notdir $(basename $(BASE_TAR))) sidecar-e2e-base:latest
+
+$(BASE_TAR):
+	.ci/base $(BASE_PACKAGES) $(BASE_MIRROR) $@
+
+e2e: image base ## real containers: nginx, git over http and ssh, a browser
+	go -C e2e test -count=1 -timeout 15m $(TESTFLAGS) ./...
+
+bench: build ## every bar of docs/benchmarks.md, measured here
+	go -C bench run . $(BENCHFLAGS)
+
+clean: ## remove what was built
+	rm -rf bin dist .cover.out
