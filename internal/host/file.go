@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -52,16 +54,30 @@ func parseFile(path string, data []byte, roleName string, roles []string, option
 		return r.found, nil // an empty file says nothing, which is fine
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, syntaxError(path, err)
 	}
 	if len(doc.Content) == 1 {
 		r.mapping(doc.Content[0], true)
 	}
 	var more yaml.Node
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+	switch err := decoder.Decode(&more); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.errs = append(r.errs, syntaxError(path, err))
+	default:
 		r.complain(&more, "a second document, want one")
 	}
 	return r.found, errors.Join(r.errs...)
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+
+// syntaxError puts the place where editors and people look for it.
+func syntaxError(path string, err error) error {
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s:%s: %s", path, m[1], strings.TrimPrefix(err.Error(), m[0]))
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func (r *reader) complain(n *yaml.Node, format string, args ...any) {
