@@ -13,6 +13,8 @@ while :; do
 	read -r hash _ <.git/FETCH_HEAD
 	old=$(readlink "$link" || true)
 	if [ "$old" != ".worktrees/$hash" ]; then
+		# A reference, or the next fetch has nothing to offer and downloads everything again.
+		git update-ref refs/heads/published "$hash"
 		git worktree add -q --force --detach ".worktrees/$hash" "$hash"
 		ln -s ".worktrees/$hash" tmp-link
 		mv -T tmp-link "$link"
