@@ -1,0 +1,3 @@
+module github.com/sidecar-kit/sidecar/bench
+
+go 1.26.0
