@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -76,5 +77,16 @@ func TestProbeAddresses(t *testing.T) {
 		if got := hosts(in); len(got) != want {
 			t.Errorf("hosts(%q) = %v; want %d addresses", in, got, want)
 		}
+	}
+}
+
+func TestStrangersAreTypingErrorsNotServices(t *testing.T) {
+	c := testCommand(&settings{})
+	got := c.strangers([]string{
+		"SIDECAR_GIT_TEST_REPO=x", "SIDECAR_GIT_TEST_REPOO=x", "COMPAT_REPO=x", "SIDECAR_OTHER_REPOO=x",
+		"SIDECAR_GIT_TEST_SERVICE_HOST=x", "SIDECAR_GIT_TEST_PORT=x", "SIDECAR_GIT_TEST_PORT_80_TCP_ADDR=x", "PATH=x",
+	})
+	if want := []string{"SIDECAR_GIT_TEST_REPOO"}; !slices.Equal(got, want) {
+		t.Errorf("strangers = %v; want %v", got, want)
 	}
 }
