@@ -66,6 +66,12 @@ func Open(cfg Config) (Remote, error) {
 	switch loc.scheme {
 	case "http", "https":
 		return openHTTP(cfg, loc)
+	case "ssh":
+		return openSSH(cfg, loc)
+	case "git":
+		return openGit(cfg, loc)
+	case "file":
+		return openLocal(cfg, loc)
 	}
 	return nil, fmt.Errorf("--repo %s: %w: scheme %q is none of https, http, ssh, git and file", loc, ErrConfig, loc.scheme)
 }
