@@ -36,6 +36,7 @@ type Sync struct {
 	env     role.Env
 	log     zerolog.Logger
 	door    *door
+	origin  string // --repo without credentials
 	want    func(path string, dir bool) bool
 	metrics *metrics
 	ready   *health.Check
@@ -69,7 +70,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 		return nil, err
 	}
 	s := &Sync{
-		cfg: cfg, env: env, log: env.Log, door: d, metrics: newMetrics(env.Metrics),
+		cfg: cfg, env: env, log: env.Log, door: d, origin: cfg.Repo.String(), metrics: newMetrics(env.Metrics),
 		ready: env.Health.Check("first sync"), trigger: make(chan struct{}, 1), subs: make(map[string]*submodule),
 	}
 	s.beat = env.Health.Beat("sync loop", 2*cfg.SyncTimeout+2*max(cfg.Period, maxBackoff)+time.Minute)
@@ -241,7 +242,7 @@ func (s *Sync) attempt(ctx context.Context) error {
 
 // record tells log, metrics, page and files how a pass went.
 func (s *Sync) record(changed bool, took time.Duration, err error) {
-	if ferr := writeError(absIn(s.cfg.Root, s.cfg.ErrorFile), err, map[string]any{"repo": s.cfg.Repo.String(), "ref": s.cfg.Ref}); ferr != nil {
+	if ferr := s.writeError(err); ferr != nil {
 		s.log.Warn().Err(ferr).Msg("--error-file cannot be written")
 	}
 	s.metrics.pass(changed, took, err)
@@ -285,6 +286,7 @@ func (s *Sync) sync(ctx context.Context) (changed bool, err error) {
 	if s.place != "" && plumbing.Hash(s.st.Commit) == commit && s.st.Depth == s.cfg.Depth {
 		return false, nil
 	}
+	wake()
 	b, err := s.materialise(ctx, commit)
 	if err != nil {
 		return false, errors.Join(err, b.discard())
@@ -322,7 +324,7 @@ func (s *Sync) open() error {
 		}
 		return &exit.Error{Code: exit.Usage, Err: fmt.Errorf("--link: %w", err)}
 	}
-	if s.repo, err = openRepo(s.root, s.cfg.Repo.String(), s.log); err != nil {
+	if s.repo, err = openRepo(s.root, s.origin, s.log); err != nil {
 		return fmt.Errorf("--root %s: %w", s.cfg.Root, err)
 	}
 	s.recall()
@@ -338,7 +340,7 @@ func (s *Sync) reset() error {
 		return errors.Join(err, aerr)
 	}
 	s.repo, s.place, s.st = nil, "", state{}
-	repo, oerr := openRepo(s.root, s.cfg.Repo.String(), s.log)
+	repo, oerr := openRepo(s.root, s.origin, s.log)
 	s.repo = repo
 	return errors.Join(err, oerr)
 }
@@ -348,7 +350,7 @@ func (s *Sync) recall() {
 	s.st = readState(s.statePath())
 	s.ledger.open(s.repo.path(own, "notified.json"))
 	place, version := s.tree.Current()
-	if s.st.Repo != s.cfg.Repo.String() {
+	if s.st.Repo != s.origin {
 		s.st.Complete, s.st.Shallow = nil, nil
 		return
 	}
