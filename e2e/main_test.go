@@ -177,7 +177,8 @@ func start(t *testing.T, env []string, argv ...string) *daemon {
 		d.cmd.Process.Kill()
 		d.cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(argv[0]), d.log.String())
+			said := d.log.Bytes()
+			t.Logf("%s said:\n%s", filepath.Base(argv[0]), said[max(0, len(said)-4000):])
 		}
 	})
 	return d

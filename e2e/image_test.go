@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sidecar-kit/sidecar/e2e/engine"
+)
+
+// inspected is the part of `image inspect` that is promised.
+type inspected struct {
+	Config struct {
+		User         string
+		Entrypoint   []string
+		Cmd          []string
+		StopSignal   string
+		Env          []string
+		Volumes      map[string]any
+		ExposedPorts map[string]any
+		Labels       map[string]string
+	}
+	RootFS struct{ Layers []string }
+	Size   int64
+}
+
+func inspect(t *testing.T, e engine.Engine, ref string) inspected {
+	t.Helper()
+	text, err := e.Do(t.Context(), "image", "inspect", ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []inspected
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 {
+		t.Fatalf("inspect: %d images, %v", len(list), err)
+	}
+	return list[0]
+}
+
+func TestImageIsWhatTheDocsPromise(t *testing.T) {
+	e := containers(t)
+	got := inspect(t, e, image)
+	c := got.Config
+	if c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/sidecar"}) || c.StopSignal != "SIGTERM" {
+		t.Errorf("user %q, entrypoint %q, stop signal %q", c.User, c.Entrypoint, c.StopSignal)
+	}
+	if len(c.Cmd) != 0 || len(c.Volumes) != 0 || len(c.ExposedPorts) != 0 {
+		t.Errorf("cmd %q, volumes %v, ports %v; want none", c.Cmd, c.Volumes, c.ExposedPorts)
+	}
+	for _, env := range c.Env {
+		if !strings.HasPrefix(env, "PATH=") {
+			t.Errorf("the image presets %s, which would hide a user's setting", env)
+		}
+	}
+	for _, key := range []string{"title", "description", "version", "revision", "created", "source", "documentation", "licenses", "vendor", "base.name"} {
+		if c.Labels["org.opencontainers.image."+key] == "" {
+			t.Errorf("label %s is missing", key)
+		}
+	}
+	if got.Size > 20_000_000 {
+		t.Errorf("image is %d bytes; want at most 20 MB", got.Size)
+	}
+	t.Logf("image size: %.1f MB", float64(got.Size)/1e6)
+}
+
+func TestImageHoldsNothingElse(t *testing.T) {
+	e := containers(t)
+	want := map[string]string{
+		"etc/":                              "drwxr-xr-x 0:0",
+		"etc/group":                         "-rw-r--r-- 0:0",
+		"etc/passwd":                        "-rw-r--r-- 0:0",
+		"etc/ssl/":                          "drwxr-xr-x 0:0",
+		"etc/ssl/certs/":                    "drwxr-xr-x 0:0",
+		"etc/ssl/certs/ca-certificates.crt": "-rw-r--r-- 0:0",
+		"sidecar":                           "-rwxr-xr-x 0:0",
+	}
+	got := imageFiles(t, e)
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if want[name] != got[name] {
+			t.Errorf("%s is %q; want %q", name, got[name], want[name])
+		}
+	}
+	for name := range want {
+		if got[name] == "" {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// imageFiles lists the saved image's layers.
+func imageFiles(t *testing.T, e engine.Engine) map[string]string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image.tar")
+	if _, err := e.Do(t.Context(), "save", "-o", path, image); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	files := map[string]string{}
+	outer := tar.NewReader(f)
+	for {
+		h, err := outer.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(h.Name, "layer.tar") {
+			continue
+		}
+		layer := tar.NewReader(outer)
+		for {
+			h, err := layer.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[h.Name] = fmt.Sprintf("%s %d:%d", h.FileInfo().Mode(), h.Uid, h.Gid)
+		}
+	}
+}
+
+// TestImageIsReproducible builds everything again, from another copy of the context.
+func TestImageIsReproducible(t *testing.T) {
+	e := containers(t)
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "sidecar")
+	again := "sidecar:again"
+	version, err := exec.Command("git", "-C", "..", "describe", "--tags", "--always", "--dirty").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds, err := exec.Command("git", "-C", "..", "log", "-1", "--format=%ct").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := "SOURCE_DATE_EPOCH=" + strings.TrimSpace(string(seconds))
+	step := func(dir string, env string, argv ...string) {
+		t.Helper()
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), env)
+		if b, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", argv, err, b)
+		}
+	}
+	step("..", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+strings.TrimSpace(string(version)), "-o", binary, ".")
+	step("..", epoch, ".ci/rootfs", binary, "/etc/ssl/certs/ca-certificates.crt", filepath.Join(dir, "context"))
+	if _, err := e.Do(t.Context(), "build", "-q", "--no-cache", "-f", "../Dockerfile", "-t", again, filepath.Join(dir, "context")); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Do(t.Context(), "rmi", again)
+	if a, b := inspect(t, e, image).RootFS.Layers, inspect(t, e, again).RootFS.Layers; !slices.Equal(a, b) {
+		t.Errorf("two builds gave layers %v and %v", a, b)
+	}
+}
