@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v2"
+
+	"github.com/sidecar-kit/sidecar/internal/host"
+	"github.com/sidecar-kit/sidecar/internal/role"
+	"github.com/sidecar-kit/sidecar/internal/secret"
+)
+
+// echo is the reference role of the contract. It exists in the tests only and
+// can do everything wrong that a role can.
+type echo struct {
+	text     string
+	words    []string
+	password secret.Value
+	upstream secret.URL
+	period   time.Duration
+	stop     string
+	env      role.Env
+}
+
+func echoCommand() *cli.Command {
+	e := &echo{text: "hello", words: []string{"a", "b"}, period: time.Second, stop: "tidy"}
+	return host.Command(host.Spec{
+		Name: "echo", Usage: "say something", Admin: "127.0.0.1:9499",
+		Doc: "Says its text and waits.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "text", Usage: "what to say", Destination: &e.text, Aliases: []string{"message"}, EnvVars: []string{"OLD_TEXT"}},
+			&cli.GenericFlag{Name: "word", Usage: "a word; may be repeated", Value: host.Strings(&e.words)},
+			&cli.GenericFlag{Name: "password", Usage: "kept secret", Value: &e.password, EnvVars: []string{"OLD_PASSWORD"}},
+			&cli.GenericFlag{Name: "upstream", Usage: "an address", Value: &e.upstream},
+			&cli.DurationFlag{Name: "period", Usage: "how often", Destination: &e.period},
+			&cli.GenericFlag{Name: "stop", Usage: "what to do when stopped", Value: host.OneOf(&e.stop, "tidy", "interrupted", "never", "fail", "panic")},
+		},
+		Compat: map[string]host.Compat{"once": {Flags: []string{"one-time"}, Envs: []string{"OLD_ONE_TIME"}}},
+		Check: func() error {
+			var errs []error
+			if e.text == "" {
+				errs = append(errs, errors.New("--text is empty, say what to say"))
+			}
+			if e.period <= 0 {
+				errs = append(errs, fmt.Errorf("--period %s: want more than 0s", e.period))
+			}
+			return errors.Join(errs...)
+		},
+		New: func(env role.Env) (role.Runner, error) {
+			if e.text == "broken" {
+				return nil, errors.New("cannot say that")
+			}
+			e.env = env
+			env.Handle("GET /echo", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, e.text) }))
+			env.Status.Fact("text", e.text)
+			env.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{
+				Name: "sidecar_echo_words_total", Help: "Words that were said.",
+			}, []string{"kind"}))
+			return e, nil
+		},
+		Demo: func(_ context.Context, stdout io.Writer) error {
+			_, err := fmt.Fprintln(stdout, "echo demo")
+			return err
+		},
+	})
+}
+
+func (e *echo) Once(context.Context) error {
+	if e.stop == "fail" {
+		return errors.New("said nothing")
+	}
+	_, err := fmt.Fprintln(e.env.Stdout, e.text, strings.Join(e.words, "|"), e.password.Reveal())
+	return err
+}
+
+func (e *echo) Run(ctx context.Context) error {
+	ready := e.env.Health.Check("said")
+	if e.stop == "panic" {
+		panic("echo was asked to")
+	}
+	if err := e.Once(ctx); err != nil {
+		return err
+	}
+	ready.OK()
+	for {
+		select {
+		case <-e.env.Hangup:
+			e.env.Log.Info().Msg("hangup seen")
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	switch e.stop {
+	case "interrupted":
+		return ctx.Err()
+	case "never":
+		select {}
+	}
+	return nil
+}

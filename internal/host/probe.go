@@ -1,0 +1,92 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// probeLimit is more than any list of conditions.
+const probeLimit = 64 << 10
+
+// probe asks /readyz. The error is one line that says why not.
+func probe(ctx context.Context, addr string, timeout time.Duration) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialAny(ctx, network, hosts(host), port)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz?verbose", http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("probe %s: %w", addr, rootCause(err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, probeLimit))
+	if err != nil {
+		return fmt.Errorf("probe %s: %w", addr, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("probe %s: not ready: %s", addr, failing(string(body), resp.Status))
+}
+
+// hosts are the addresses to try for a listen address: without a host it is
+// every address of the machine, and a pod may have IPv6 only.
+func hosts(host string) []string {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return []string{"127.0.0.1", "::1"}
+	}
+	return []string{host}
+}
+
+func dialAny(ctx context.Context, network string, hosts []string, port string) (net.Conn, error) {
+	var dialer net.Dialer
+	var errs []error
+	for _, h := range hosts {
+		conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(h, port))
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errs[0]
+}
+
+// rootCause drops the request's own words, which repeat the address.
+func rootCause(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op
+	}
+	return errors.Unwrap(err)
+}
+
+// failing picks the conditions that are not met out of a verbose answer.
+func failing(body, status string) string {
+	var lines []string
+	for line := range strings.Lines(body) {
+		if rest, ok := strings.CutPrefix(line, "[-]"); ok {
+			lines = append(lines, strings.TrimSpace(rest))
+		}
+	}
+	if len(lines) == 0 {
+		return status
+	}
+	return strings.Join(lines, ", ")
+}

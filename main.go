@@ -1,0 +1,32 @@
+// Command sidecar is the helper containers of a pod in one binary; the first
+// argument chooses the role.
+package main
+
+import (
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/sidecar-kit/sidecar/internal/exit"
+	"github.com/sidecar-kit/sidecar/internal/host"
+)
+
+// version is set by the linker (-X main.version=v1.2.3).
+var version string
+
+func main() {
+	signals := host.Listen() // first: a SIGTERM from here on is a request, not the end
+	os.Exit(run(signals, roles()))
+}
+
+// roles lists every role of this program.
+func roles() []*cli.Command {
+	return []*cli.Command{}
+}
+
+func run(signals *host.Signals, roles []*cli.Command) int {
+	program := host.Program{Version: version, Roles: roles, Stdout: os.Stdout, Stderr: os.Stderr}
+	err := program.Run(signals, os.Args)
+	host.Print(os.Stderr, err)
+	return exit.Code(err)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sidecar-kit/sidecar/internal/host"
+)
+
+// TestMain makes the test binary the program: scripts run it as "sidecar".
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"sidecar": func() {
+			signals := host.Listen()
+			os.Exit(run(signals, append(roles(), echoCommand())))
+		},
+	})
+}
+
+// TestScripts runs every script that is the manual of one thing; the folder
+// host/every holds what each role obeys, see TestContract.
+func TestScripts(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/script/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		if found, _ := filepath.Glob(filepath.Join(dir, "*.txtar")); len(found) == 0 {
+			continue
+		}
+		t.Run(filepath.Base(dir), func(t *testing.T) { testscript.Run(t, params(dir, "echo", nil)) })
+	}
+}
+
+// TestContract runs the promises of the host for every role of the program.
+// A role needs testdata/script/host/<role>.args: one flag or value a line, the
+// least that makes its settings valid.
+func TestContract(t *testing.T) {
+	for _, cmd := range append(roles(), echoCommand()) {
+		t.Run(cmd.Name, func(t *testing.T) {
+			p := params("testdata/script/host/every", cmd.Name, arguments(t, cmd.Name, ""))
+			testscript.Run(t, p)
+		})
+	}
+}
+
+// arguments reads the least arguments of a role; $WORK in them becomes work.
+func arguments(t *testing.T, name, work string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata/script/host", name+".args"))
+	if err != nil {
+		t.Fatalf("role %s: %v (the least arguments that make its settings valid)", name, err)
+	}
+	if work != "" {
+		data = bytes.ReplaceAll(data, []byte("$WORK"), []byte(work))
+	}
+	return strings.Fields(string(data))
+}
+
+func params(dir, roleName string, args []string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			env.Setenv("ROLE", roleName)
+			env.Setenv("ROLE_ENV", strings.ToUpper(roleName))
+			env.Setenv("PORT", port)
+			env.Setenv("ADMIN", "127.0.0.1:"+port)
+			env.Setenv("SIDECAR_TERMINATION_LOG", filepath.Join(env.WorkDir, "termination.log"))
+			if err := setup(env, args); err != nil {
+				return err
+			}
+			running := &startedSet{byName: map[string]*started{}}
+			for _, pair := range env.Vars {
+				name, _, _ := strings.Cut(pair, "=")
+				running.vars = append(running.vars, name)
+			}
+			env.Values[startedKey{}] = running
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":     start,
+			"ended":     ended,
+			"term":      sendTo(syscall.SIGTERM),
+			"int":       sendTo(syscall.SIGINT),
+			"hup":       sendTo(syscall.SIGHUP),
+			"usr1":      sendTo(syscall.SIGUSR1),
+			"freeport":  freePortTo,
+			"waitready": waitReady,
+			"waitfile":  waitFile,
+			"exitcode":  exitCode,
+			"httpget":   request(http.MethodGet),
+			"httppost":  request(http.MethodPost),
+		},
+	}
+}
+
+// setup writes the role's arguments into its environment file: scripts call
+// "sidecar $ROLE" and the least settings come with the environment, so that
+// flags, which are stronger, can still be tried.
+func setup(env *testscript.Env, args []string) error {
+	for i := 0; i < len(args); i++ {
+		name, value, ok := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if !ok {
+			i++
+			if i == len(args) {
+				return fmt.Errorf("argument %q has no value", args[i-1])
+			}
+			value = args[i]
+		}
+		key := "SIDECAR_" + env.Getenv("ROLE_ENV") + "_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		env.Setenv(key, strings.ReplaceAll(value, "$WORK", env.WorkDir))
+	}
+	return nil
+}
