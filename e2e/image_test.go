@@ -96,42 +96,56 @@ func TestImageHoldsNothingElse(t *testing.T) {
 	}
 }
 
-// imageFiles lists the saved image's layers.
+// imageFiles lists the saved image's layers, which engines name in different ways.
 func imageFiles(t *testing.T, e engine.Engine) map[string]string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image.tar")
 	if _, err := e.Do(t.Context(), "save", "-o", path, image); err != nil {
 		t.Fatal(err)
 	}
+	var manifest []struct{ Layers []string }
+	archive(t, path, func(h *tar.Header, r io.Reader) {
+		if h.Name == "manifest.json" {
+			if err := json.NewDecoder(r).Decode(&manifest); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if len(manifest) != 1 {
+		t.Fatalf("%d manifests in the saved image; want 1", len(manifest))
+	}
+	files := map[string]string{}
+	archive(t, path, func(h *tar.Header, r io.Reader) {
+		if slices.Contains(manifest[0].Layers, h.Name) {
+			each(t, tar.NewReader(r), func(h *tar.Header, _ io.Reader) {
+				files[h.Name] = fmt.Sprintf("%s %d:%d", h.FileInfo().Mode(), h.Uid, h.Gid)
+			})
+		}
+	})
+	return files
+}
+
+func archive(t *testing.T, path string, visit func(*tar.Header, io.Reader)) {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	files := map[string]string{}
-	outer := tar.NewReader(f)
+	each(t, tar.NewReader(f), visit)
+}
+
+func each(t *testing.T, r *tar.Reader, visit func(*tar.Header, io.Reader)) {
+	t.Helper()
 	for {
-		h, err := outer.Next()
+		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return files
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(h.Name, "layer.tar") {
-			continue
-		}
-		layer := tar.NewReader(outer)
-		for {
-			h, err := layer.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			files[h.Name] = fmt.Sprintf("%s %d:%d", h.FileInfo().Mode(), h.Uid, h.Gid)
-		}
+		visit(h, r)
 	}
 }
 
