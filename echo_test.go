@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +44,8 @@ func echoCommand() *cli.Command {
 			&cli.DurationFlag{Name: "period", Usage: "how often", Destination: &e.period},
 			&cli.GenericFlag{Name: "stop", Usage: "what to do when stopped", Value: host.OneOf(&e.stop, "tidy", "interrupted", "never", "fail", "panic")},
 		},
-		Compat: map[string]host.Compat{"once": {Flags: []string{"one-time"}, Envs: []string{"OLD_ONE_TIME"}}},
+		Compat:  map[string]host.Compat{"once": {Flags: []string{"one-time"}, Envs: []string{"OLD_ONE_TIME"}}},
+		Signals: func() []os.Signal { return []os.Signal{syscall.SIGUSR1} },
 		Check: func() error {
 			var errs []error
 			if e.text == "" {

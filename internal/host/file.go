@@ -141,28 +141,28 @@ func (r *reader) find(key *yaml.Node) *option {
 	return nil
 }
 
+// scalars reads one value, or for a list any number.
 func (r *reader) scalars(key, value *yaml.Node, o *option) ([]string, bool) {
 	if value.Kind == yaml.AliasNode {
 		value = value.Alias
 	}
-	if value.Kind == yaml.SequenceNode && o.isList() {
-		values := make([]string, 0, len(value.Content))
-		for _, item := range value.Content {
-			v, ok := r.scalars(key, item, nil)
-			if !ok {
-				return nil, false
-			}
-			values = append(values, v...)
+	items, want := []*yaml.Node{value}, "one value"
+	if o.isList() {
+		want = "a list of values"
+		if value.Kind == yaml.SequenceNode {
+			items = value.Content
 		}
-		return values, true
 	}
-	if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
-		want := "one value"
-		if o == nil || o.isList() {
-			want = "a list of values"
+	values := make([]string, 0, len(items))
+	for _, item := range items {
+		if item.Kind == yaml.AliasNode {
+			item = item.Alias
 		}
-		r.complain(key, "%s: want %s", key.Value, want)
-		return nil, false
+		if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+			r.complain(key, "%s: want %s", key.Value, want)
+			return nil, false
+		}
+		values = append(values, item.Value)
 	}
-	return []string{value.Value}, true
+	return values, true
 }

@@ -3,6 +3,9 @@ package host
 import (
 	"io"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -53,4 +56,25 @@ func (c *command) announce(log zerolog.Logger) {
 		settings.Str(o.name(), o.value.String())
 	}
 	log.Info().Int("pid", os.Getpid()).Dict("config", settings).Msg("starting")
+	for _, name := range c.strangers(os.Environ()) {
+		log.Warn().Str("variable", name).Msg("unknown variable in the environment, is it a typing error?")
+	}
+}
+
+// serviceLink is what the kubelet adds for a service that is called like a role.
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP).*)?)$`)
+
+// strangers are the variables that look like settings of the role and are none.
+// They are no usage error: others put variables into a pod, too.
+func (c *command) strangers(environ []string) []string {
+	var found []string
+	prefix := "SIDECAR_" + envName(c.spec.Name) + "_"
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		known := slices.ContainsFunc(c.options, func(o *option) bool { return slices.Contains(o.envs, name) })
+		if strings.HasPrefix(name, prefix) && !known && !serviceLink.MatchString(name) {
+			found = append(found, name)
+		}
+	}
+	return found
 }

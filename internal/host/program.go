@@ -71,7 +71,12 @@ func Print(stderr io.Writer, err error) {
 	code := exit.Code(err)
 	var begun *begunError
 	if errors.As(err, &begun) {
-		begun.log.Error().Int("code", code).Err(begun.err).Msg("exiting")
+		reason, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+		event := begun.log.Error().Int("code", code).Str("err", reason)
+		if hint != "" {
+			event = event.Str("hint", hint)
+		}
+		event.Msg("exiting")
 	} else {
 		_, _ = fmt.Fprintf(stderr, "sidecar: %s\n", err)
 	}

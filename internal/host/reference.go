@@ -1,11 +1,13 @@
 package host
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,8 +25,11 @@ func Reference(cmd *cli.Command, args []string) (flags, metrics string, err erro
 	c := of(cmd)
 	flags = c.flagTable()
 	given, positional, err := parse(c.options, args)
-	if err != nil || len(positional) > 0 {
-		return "", "", fmt.Errorf("arguments of %s: %q: %w", c.spec.Name, positional, err)
+	if err != nil {
+		return "", "", err
+	}
+	if len(positional) > 0 {
+		return "", "", fmt.Errorf("unexpected argument %q", positional[0])
 	}
 	if err := c.resolve(given, []string{c.spec.Name}); err != nil {
 		return "", "", err
@@ -88,39 +93,69 @@ func (r *recorder) MustRegister(cs ...prometheus.Collector) {
 	}
 }
 
+// described is what a collector's description tells.
+var described = regexp.MustCompile(`fqName: ("(?:[^"\\]|\\.)*"), help: ("(?:[^"\\]|\\.)*"),.* variableLabels: \{(.*)\}\}$`)
+
 func (r *recorder) table() (string, error) {
+	families, err := r.Gather()
+	if err != nil {
+		return "", err
+	}
+	kinds := map[string]string{}
+	for _, f := range families {
+		kinds[f.GetName()] = strings.ToLower(f.GetType().String())
+	}
 	var rows []string
 	for _, c := range r.collectors {
 		for _, d := range describe(c) {
-			m, err := parseDesc(d.String())
-			if err != nil {
-				return "", err
+			m := described.FindStringSubmatch(d.String())
+			if m == nil {
+				return "", fmt.Errorf("cannot read the description %s", d)
 			}
-			rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |", m.name, kind(c, m.name), m.labels, cell(m.help)))
+			name, nameErr := strconv.Unquote(m[1])
+			help, helpErr := strconv.Unquote(m[2])
+			if err := errors.Join(nameErr, helpErr); err != nil {
+				return "", fmt.Errorf("cannot read the description %s: %w", d, err)
+			}
+			kind := kinds[name]
+			if kind == "" {
+				kind = kindOf(c, name)
+			}
+			rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |",
+				name, kind, strings.ReplaceAll(m[3], ",", ", "), cell(help)))
 		}
 	}
 	slices.Sort(rows)
 	return "| metric | type | labels | meaning |\n|---|---|---|---|\n" + strings.Join(slices.Compact(rows), "\n") + "\n", nil
 }
 
+// kindOf is for collectors without a value yet.
+func kindOf(c prometheus.Collector, name string) string {
+	switch c.(type) {
+	case *prometheus.CounterVec:
+		return "counter"
+	case *prometheus.GaugeVec:
+		return "gauge"
+	case *prometheus.HistogramVec:
+		return "histogram"
+	case *prometheus.SummaryVec:
+		return "summary"
+	}
+	if strings.HasSuffix(name, "_total") {
+		return "counter"
+	}
+	return "gauge"
+}
+
 func describe(c prometheus.Collector) []*prometheus.Desc {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	ch := make(chan *prometheus.Desc)
 	go func() {
 		defer close(ch)
 		c.Describe(ch)
 	}()
 	var descs []*prometheus.Desc
-	for {
-		select {
-		case d, ok := <-ch:
-			if !ok {
-				return descs
-			}
-			descs = append(descs, d)
-		case <-ctx.Done():
-			return descs
-		}
+	for d := range ch {
+		descs = append(descs, d)
 	}
+	return descs
 }

@@ -112,7 +112,7 @@ func (p *process) serveAdmin(ctx context.Context) <-chan struct{} {
 	go func() {
 		defer close(done)
 		if err := p.admin.Run(ctx); err != nil {
-			p.log.Error().Err(err).Msg("admin endpoint stopped")
+			p.log.Error().AnErr("err", err).Msg("admin endpoint stopped")
 		}
 	}()
 	return done

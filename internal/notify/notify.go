@@ -103,7 +103,7 @@ func (q *Queue) deliver(ctx context.Context, e Event) {
 			return
 		}
 		delay := q.opts.Backoff.Delay(attempt)
-		q.opts.Log.Warn().Err(err).Str("target", q.target.Name()).Int("attempt", attempt).
+		q.opts.Log.Warn().AnErr("err", err).Str("target", q.target.Name()).Int("attempt", attempt).
 			Stringer("retry_in", delay).Msg("notify failed")
 		timer := time.NewTimer(delay)
 		select {

@@ -10,9 +10,9 @@ import (
 
 // advert is how a server introduces itself.
 type advert struct {
-	version  int // 0, 1 or 2
-	caps     map[string]string
-	refs     []Ref // versions 0 and 1 only: they list everything at once
+	version int // 0, 1 or 2
+	caps    map[string]string
+	refs    []Ref // versions 0 and 1 only: they list everything at once
 }
 
 // A server that speaks version 2 has around ten capabilities, GitLab the longest: nothing needs more.

@@ -22,7 +22,7 @@ type Config struct {
 
 	CookieFile string   // Netscape format
 	Headers    []string // "Name: value", as in git's http.extraHeader
-	CAFile     string   // PEM, used in addition to nothing: it replaces the system's authorities
+	CAFile     string   // PEM; takes the place of the system's authorities
 	CertFile   string   // client certificate, PEM
 	KeyFile    string
 

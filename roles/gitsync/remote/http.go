@@ -33,6 +33,8 @@ type httpRemote struct {
 	auth *authorizer
 	home *url.URL // the address as given, without credentials
 
+	readers sync.Pool // of *packetReader: a poll's largest allocation otherwise
+
 	mu     sync.Mutex
 	server *httpServer // nil until asked
 	ask    lsRefs
@@ -143,7 +145,14 @@ func (h *httpRemote) list(ctx context.Context, prefixes []string) ([]Ref, error)
 		return nil, err
 	}
 	defer resp.Body.Close()
-	refs, err := readRefs(h.cfg, newPacketReader(resp.Body, firstBuffer), prefixes)
+	p, ok := h.readers.Get().(*packetReader)
+	if !ok {
+		p = newPacketReader(nil, firstBuffer)
+	}
+	*p = packetReader{r: resp.Body, buf: p.buf}
+	refs, err := readRefs(h.cfg, p, prefixes)
+	p.r = nil
+	h.readers.Put(p)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func parseLocation(raw string) (location, error) {
 	if raw == "" {
 		return bad("the address is empty")
 	}
-	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if hasControl(raw) {
 		return bad("the address has control characters")
 	}
 	if scheme, _, ok := strings.Cut(raw, "://"); ok {
@@ -62,6 +62,9 @@ func parseLocation(raw string) (location, error) {
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		loc.user, loc.host = host[:at], host[at+1:]
 	}
+	if strings.HasPrefix(loc.path, ":") {
+		return bad("remote helpers (name::address) run programs and are not supported")
+	}
 	if loc.host == "" || strings.HasPrefix(loc.host, "-") || strings.HasPrefix(loc.path, "-") {
 		return bad("host and path must not start with a dash")
 	}
@@ -72,6 +75,9 @@ func parseURL(scheme, raw string, bad func(string) (location, error)) (location,
 	u, err := url.Parse(raw)
 	if err != nil {
 		return bad("it is not a valid URL") // the parser's own error would quote the password
+	}
+	if hasControl(u.Path) {
+		return bad("the path has control characters")
 	}
 	loc := location{scheme: scheme, host: u.Host, path: u.Path, query: u.RawQuery}
 	if u.User != nil {
@@ -101,4 +107,9 @@ func parseURL(scheme, raw string, bad func(string) (location, error)) (location,
 		loc.path = loc.path[1:]
 	}
 	return loc, nil
+}
+
+// hasControl finds what could end a line or a field of a protocol early.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

@@ -27,7 +27,8 @@ type Ref struct {
 	Target string // where a symbolic ref points, e.g. refs/heads/main for HEAD
 }
 
-// FetchRequest says what is wanted and what is already here.
+// FetchRequest says what is wanted and what is already here. To complete a partial clone, name the missing
+// blobs as Wants and leave Haves and Shallow empty: a server takes what hangs from those as present.
 type FetchRequest struct {
 	Wants   []Hash
 	Haves   []Hash
@@ -66,6 +67,12 @@ func Open(cfg Config) (Remote, error) {
 	switch loc.scheme {
 	case "http", "https":
 		return openHTTP(cfg, loc)
+	case "ssh":
+		return openSSH(cfg, loc)
+	case "git":
+		return openGit(cfg, loc)
+	case "file":
+		return openLocal(cfg, loc)
 	}
 	return nil, fmt.Errorf("--repo %s: %w: scheme %q is none of https, http, ssh, git and file", loc, ErrConfig, loc.scheme)
 }
