@@ -43,10 +43,10 @@ func TestStatusPageInABrowser(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	admin := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	url := strings.Replace(server.URL, "http://", "http://reader:hush-hush@", 1) + "/site.git"
-	start(t, nil, sidecar(t), "sync", "--repo", url, "--ref", "main", "--root", root, "--link", "html", "--period", "200ms", "--admin", admin)
-	published(t, root, "html", hash)
+	start(t, sidecar(t), "sync", "--repo", url, "--ref", "main", "--root", root, "--link", "html", "--period", "200ms", "--admin", admin)
+	published(t, root, hash)
 	hash = site.push(t, "more words")
-	published(t, root, "html", hash)
+	published(t, root, hash)
 	eventually(t, 10*time.Second, "ready", func() error {
 		resp, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os/exec"
 	"testing"
@@ -35,15 +36,13 @@ func soak(t *testing.T, result any, name string, args ...string) {
 	t.Helper()
 	args = append(args, "-json", "-sidecar", sidecar(t), "-gitserver", helper(t, "gitserver"))
 	cmd := exec.CommandContext(t.Context(), helper(t, name), args...)
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
 	out, err := cmd.Output()
 	if jsonErr := json.Unmarshal(out, result); jsonErr != nil {
-		var complaint []byte
-		if exit, ok := err.(*exec.ExitError); ok {
-			complaint = exit.Stderr
-		}
-		t.Fatalf("%s: %v, %v: %s", name, err, jsonErr, complaint)
+		t.Fatalf("%s: %v, %v: %s", name, err, jsonErr, complaint.String())
 	}
-	if exit, ok := err.(*exec.ExitError); ok {
-		t.Logf("%s: %v: %s", name, err, exit.Stderr)
+	if err != nil { // a bad result, which the caller judges
+		t.Logf("%s: %v: %s", name, err, complaint.String())
 	}
 }

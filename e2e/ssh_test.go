@@ -55,7 +55,7 @@ PermitRootLogin prohibit-password
 AcceptEnv GIT_PROTOCOL
 PidFile none
 `, s.port, host, dir))
-	start(t, nil, program, "-D", "-e", "-f", config)
+	start(t, program, "-D", "-e", "-f", config)
 	eventually(t, 10*time.Second, "sshd up", func() error {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
 		if err != nil {
@@ -90,10 +90,10 @@ func TestSSHFollowsPushes(t *testing.T) {
 	first := site.push(t, "by key")
 	root := filepath.Join(t.TempDir(), "root")
 	url := fmt.Sprintf("ssh://%s@127.0.0.1:%d%s/site.git", me.Username, s.port, repos)
-	start(t, nil, sidecar(t), "sync", "--repo", url, "--ref", "main", "--root", root, "--link", "html",
+	start(t, sidecar(t), "sync", "--repo", url, "--ref", "main", "--root", root, "--link", "html",
 		"--period", "100ms", "--admin", "", "--ssh-key-file", s.key, "--ssh-known-hosts-file", s.knownHosts)
-	published(t, root, "html", first)
-	took := published(t, root, "html", site.push(t, "by key again"))
+	published(t, root, first)
+	took := published(t, root, site.push(t, "by key again"))
 	t.Logf("push to published over ssh: %s", took.Round(time.Millisecond))
 }
 
