@@ -11,6 +11,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/host"
 )
 
+//nolint:gochecknoglobals // flags of a test binary are registered before TestMain parses them
 var update = flag.Bool("update", false, "write the generated tables into docs/roles")
 
 // TestGoldenReference compares the tables in docs/roles/<role>.md with what the

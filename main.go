@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/exit"
 	"github.com/sidecar-kit/sidecar/internal/host"
+	"github.com/sidecar-kit/sidecar/roles/gitsync"
 )
 
 // version is set by the linker (-X main.version=v1.2.3).
@@ -21,7 +22,7 @@ func main() {
 
 // roles lists every role of this program.
 func roles() []*cli.Command {
-	return []*cli.Command{}
+	return []*cli.Command{gitsync.Command()}
 }
 
 func run(signals *host.Signals, roles []*cli.Command) int {

@@ -65,6 +65,12 @@ func arguments(t *testing.T, name, work string) []string {
 	return strings.Fields(string(data))
 }
 
+// fixtures prepares the working folder for roles whose least arguments name
+// something that must exist there, such as a repository.
+func fixtures() map[string]func(work string) error {
+	return map[string]func(work string) error{}
+}
+
 func params(dir, roleName string, args []string) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
@@ -78,6 +84,11 @@ func params(dir, roleName string, args []string) testscript.Params {
 			env.Setenv("PORT", port)
 			env.Setenv("ADMIN", "127.0.0.1:"+port)
 			env.Setenv("SIDECAR_TERMINATION_LOG", filepath.Join(env.WorkDir, "termination.log"))
+			if prepare := fixtures()[roleName]; prepare != nil && args != nil {
+				if err := prepare(env.WorkDir); err != nil {
+					return err
+				}
+			}
 			if err := setup(env, args); err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ type children struct {
 	pids map[int]bool
 }
 
+//nolint:gochecknoglobals // mirrors the process table, of which there is one
 var ours = &children{pids: map[int]bool{}}
 
 // start holds the lock over fork and registration, so that Reap can not see a

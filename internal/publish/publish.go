@@ -275,3 +275,14 @@ func RemoveAll(path string) error {
 	})
 	return errors.Join(err, os.RemoveAll(path))
 }
+
+// Versions lists the versions that are still there.
+func (t *Tree) Versions() []string {
+	var out []string
+	for _, path := range t.all() {
+		if base := filepath.Base(path); !strings.HasPrefix(base, ".") {
+			out = append(out, base)
+		}
+	}
+	return out
+}

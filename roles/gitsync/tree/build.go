@@ -249,3 +249,21 @@ func syncDirs(dst *Folder, c Change) error {
 	}
 	return nil
 }
+
+// Merge applies a change to the records of a tree.
+func Merge(records []Record, c Change, fresh []Record) []Record {
+	gone := make(map[string]bool, len(c.Remove)+len(fresh))
+	for _, name := range c.Remove {
+		gone[name] = true
+	}
+	for i := range fresh {
+		gone[fresh[i].Path] = true
+	}
+	out := records[:0]
+	for i := range records {
+		if !gone[records[i].Path] {
+			out = append(out, records[i])
+		}
+	}
+	return append(out, fresh...)
+}

@@ -239,3 +239,17 @@ func (d differ) remove(n Node, e Entry, name string) error {
 	}}
 	return w.entry(n, e, name, 0)
 }
+
+// Find looks an entry up in a tree's own list.
+func Find(n Node, name string) (Entry, bool, error) {
+	list, err := entries(n)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	for _, e := range list {
+		if e.Name == name {
+			return e, true, nil
+		}
+	}
+	return Entry{}, false, nil
+}
