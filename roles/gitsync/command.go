@@ -151,7 +151,7 @@ func oldFlags(c *Config) []cli.Flag {
 		text("sync-hook-command", &o.Hook, "GIT_SYNC_SYNC_HOOK_COMMAND"),
 		&cli.GenericFlag{Name: "contents-source-url", Value: &o.SourceURL, EnvVars: []string{"CONTENTS_SOURCE_URL"}, Hidden: true, Usage: "the clone-and-pull loop's name for --repo"},
 		none("ssh", &o.SSH, "GIT_SYNC_SSH", "GITSYNC_SSH"),
-		none("add-user", &o.ignored.AddUser, append(envs("ADD_USER"), "GIT_SYNC_ADD_USER")...),
+		none("add-user", &o.ignored.AddUser, envs("ADD_USER")...),
 		none("http-metrics", &o.ignored.HTTPMetrics, envs("HTTP_METRICS")...),
 		none("http-pprof", &o.ignored.HTTPPprof, envs("HTTP_PPROF")...),
 		text("git", &o.ignored.Git, envs("GIT")...),

@@ -15,11 +15,10 @@ import (
 
 // Sink sees objects as they arrive, each inflated and hashed once.
 type Sink interface {
-	// Object is called for every object that fits into memory, from several goroutines at a time. The data is valid
-	// during the call only. An error ends the ingest.
+	// Object is called for every object that fits into memory: for trees and commits by one goroutine, before anything
+	// that follows them in the pack; for blobs by several at a time. The data is valid during the call only. An error
+	// ends the ingest.
 	Object(typ Type, h Hash, data []byte) error
-	// Ready is called once before the first blob: every object that came before it has been passed to Object.
-	Ready() error
 }
 
 // Limits bound what a server may send. Zero is no limit.
@@ -72,7 +71,7 @@ type ingest struct {
 	pending  []int         // objects that wait for a base that comes later
 	external map[Hash]bool // bases that are not in this pack
 	inflated int64
-	ready    bool
+	inline   *hasher
 
 	jobs  chan job
 	free  chan []byte
@@ -103,6 +102,7 @@ func (in *ingest) run(r io.ReadCloser) (Received, error) {
 	in.src = newSource(tee, 256<<10, 0)
 	in.inf.src = in.src
 	in.external = make(map[Hash]bool)
+	in.inline = newHasher()
 	in.jobs = make(chan job, inFlight)
 	in.free = make(chan []byte, inFlight)
 	var workers sync.WaitGroup
@@ -168,27 +168,12 @@ func (in *ingest) one(i int) error {
 	case plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
 		return in.delta(i, rec)
 	case plumbing.BlobObject:
-		if err := in.beforeBlob(); err != nil {
-			return err
-		}
 		if rec.size > streamSize {
 			in.objects.at(i).hash, err = streamBlob(&in.inf, rec.size, io.Discard)
 			return err
 		}
 	}
 	return in.plain(i, rec)
-}
-
-func (in *ingest) beforeBlob() error {
-	if in.ready || in.sink == nil {
-		return nil
-	}
-	in.ready = true
-	in.flown.Wait()
-	if err := in.failed(); err != nil {
-		return err
-	}
-	return in.sink.Ready()
 }
 
 func (in *ingest) plain(i int, rec record) error {
@@ -214,7 +199,12 @@ func (in *ingest) plain(i int, rec record) error {
 	return nil
 }
 
+// send hands a blob to a worker. Everything else is done at once: what follows may depend on it.
 func (in *ingest) send(j job) {
+	if j.typ != plumbing.BlobObject {
+		in.handle(in.inline, j)
+		return
+	}
 	in.flown.Add(1)
 	in.jobs <- j
 }
@@ -248,11 +238,6 @@ func (in *ingest) resolve(i int, rec record, delta []byte) error {
 	data, err := patch(base, delta)
 	if err != nil {
 		return err
-	}
-	if typ == plumbing.BlobObject {
-		if err := in.beforeBlob(); err != nil {
-			return err
-		}
 	}
 	in.s.cache.put(in.p, rec.off, typ, data)
 	in.send(job{at: i, typ: typ, data: data})

@@ -10,102 +10,103 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Checkout writes a commit's files while its pack arrives: it is the store's sink. Each blob goes to its files in the
-// moment it was inflated and hashed; what could not be written that way, because a server sent blobs before trees or
-// an object was too large, is written by Finish from the store.
+// Checkout writes a commit's files while its pack arrives: it is the store's sink. Git sends a tree before what is in it,
+// so each blob can go to its files in the moment it was inflated and hashed. What came in another order, twice, or was
+// too large is written by Finish from the store.
 type Checkout struct {
 	dst    *Folder
 	commit Hash
 	rules  Rules
 	opt    Options
 
-	mu     sync.Mutex
-	root   Hash
-	trees  map[Hash][]byte
-	held   int // bytes in trees
-	items  []Item
-	places map[Hash][]int
-	done   []bool
+	mu      sync.Mutex
+	trees   map[Hash][]string // paths of trees that are expected, by name
+	places  map[Hash][]place  // of blobs that are expected
+	written map[string]bool
+	files   int
 }
 
-// maxHeld bounds the trees that are kept in memory until the first blob arrives, in bytes. A history has more; then
-// Finish writes everything.
-const maxHeld = 16 << 20
+type place struct {
+	path string
+	mode Mode
+}
 
 // NewCheckout prepares writing commit into the empty folder dst.
 func NewCheckout(dst *Folder, commit Hash, rules Rules, opt Options) *Checkout {
-	return &Checkout{dst: dst, commit: commit, rules: rules, opt: opt, trees: make(map[Hash][]byte)}
+	return &Checkout{
+		dst: dst, commit: commit, rules: rules, opt: opt,
+		trees: make(map[Hash][]string), places: make(map[Hash][]place), written: make(map[string]bool),
+	}
 }
 
 // Object takes one object; see store.Sink.
 func (c *Checkout) Object(typ plumbing.ObjectType, h Hash, data []byte) error {
 	switch typ {
 	case plumbing.CommitObject:
-		return c.takeCommit(h, data)
+		if h != c.commit {
+			return nil
+		}
+		root, _, err := Commit(data)
+		c.trees[root] = []string{""}
+		return err
 	case plumbing.TreeObject:
-		c.takeTree(h, data)
+		return c.takeTree(h, data)
 	case plumbing.BlobObject:
 		return c.takeBlob(h, data)
 	}
 	return nil
 }
 
-func (c *Checkout) takeCommit(h Hash, data []byte) error {
-	if h != c.commit {
-		return nil
+// takeTree notes where what is in a tree belongs. It is called by one goroutine only.
+func (c *Checkout) takeTree(h Hash, data []byte) error {
+	dirs := c.trees[h]
+	delete(c.trees, h)
+	if len(dirs) == 0 {
+		return nil // of an earlier commit
 	}
-	root, _, err := Commit(data)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.root = root
-	return err
-}
-
-func (c *Checkout) takeTree(h Hash, data []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.places != nil || c.held > maxHeld {
-		return
-	}
-	c.held += len(data)
-	c.trees[h] = append([]byte(nil), data...)
-}
-
-// Ready plans the files, if everything that needs has arrived.
-func (c *Checkout) Ready() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var items []Item
-	rules := c.rules
-	rules.Module = nil // their content comes from elsewhere, by Finish
-	err := Files(Node{heldTrees(c.trees), c.root}, rules, func(it Item) error {
-		items = append(items, it)
-		return nil
-	})
-	c.trees = nil
-	if errors.Is(err, errNotHeld) {
-		return nil
-	}
+	list, err := Parse(data)
 	if err != nil {
-		return err
+		return fmt.Errorf("tree %s: %w", h, err)
 	}
-	places := make(map[Hash][]int, len(items))
-	for i, it := range items {
-		if it.Mode == File || it.Mode == Exec {
-			places[it.Hash] = append(places[it.Hash], i)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, dir := range dirs {
+		if len(dir) > maxPath {
+			return fmt.Errorf("%w: path %.100q... is longer than %d bytes", ErrRefused, dir, maxPath)
+		}
+		made := dir == ""
+		for _, e := range list {
+			name := path.Join(dir, e.Name)
+			if c.rules.Want != nil && !c.rules.Want(name, e.Mode == Dir) {
+				continue
+			}
+			switch e.Mode {
+			case Dir:
+				c.trees[e.Hash] = append(c.trees[e.Hash], name)
+			case File, Exec:
+				if c.files++; c.rules.MaxFiles > 0 && c.files > c.rules.MaxFiles {
+					return fmt.Errorf("%w: more than --max-files %d", ErrRefused, c.rules.MaxFiles)
+				}
+				if !made {
+					if err := c.dst.MkdirAll(dir, 0o777); err != nil {
+						return err
+					}
+					made = true
+				}
+				c.places[e.Hash] = append(c.places[e.Hash], place{name, e.Mode})
+			}
 		}
 	}
-	c.items, c.places, c.done = items, places, make([]bool, len(items))
-	return makeDirs(c.dst, items)
+	return nil
 }
 
 func (c *Checkout) takeBlob(h Hash, data []byte) error {
 	c.mu.Lock()
-	at := c.places[h]
+	places := c.places[h]
 	delete(c.places, h)
 	c.mu.Unlock()
-	for _, i := range at {
-		w, err := c.dst.Create(c.items[i].Path, permOf(c.items[i].Mode))
+	for _, p := range places {
+		w, err := c.dst.Create(p.path, permOf(p.mode))
 		if err != nil {
 			return err
 		}
@@ -116,8 +117,8 @@ func (c *Checkout) takeBlob(h Hash, data []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, i := range at {
-		c.done[i] = true
+	for _, p := range places {
+		c.written[p.path] = true
 	}
 	return nil
 }
@@ -128,13 +129,8 @@ func (c *Checkout) Finish(ctx context.Context, objects Objects) ([]Record, error
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", c.commit, err)
 	}
-	written := make(map[string]bool)
-	for i, ok := range c.done {
-		if ok {
-			written[c.items[i].Path] = true
-		}
-	}
-	c.items, c.places, c.done = nil, nil, nil
+	written := c.written
+	c.trees, c.places, c.written = nil, nil, nil
 	var items, todo []Item
 	err = Files(root, c.rules, func(it Item) error {
 		items = append(items, it)
@@ -150,17 +146,4 @@ func (c *Checkout) Finish(ctx context.Context, objects Objects) ([]Record, error
 		return nil, err
 	}
 	return Scan(c.dst, items)
-}
-
-var errNotHeld = errors.New("object is not held")
-
-// heldTrees gives the trees that arrived, and nothing else.
-type heldTrees map[Hash][]byte
-
-func (t heldTrees) Get(h Hash) (plumbing.ObjectType, []byte, error) {
-	data, ok := t[h]
-	if !ok {
-		return 0, nil, fmt.Errorf("%s: %w", path.Base(h.String()), errNotHeld)
-	}
-	return plumbing.TreeObject, data, nil
 }

@@ -138,7 +138,7 @@ func (w *walker) entry(n Node, e Entry, name string, depth int) error {
 		}
 	}
 	if w.files++; w.rules.MaxFiles > 0 && w.files > w.rules.MaxFiles {
-		return fmt.Errorf("%w: more than %d files", ErrRefused, w.rules.MaxFiles)
+		return fmt.Errorf("%w: more than --max-files %d", ErrRefused, w.rules.MaxFiles)
 	}
 	return w.fn(Item{Path: name, Mode: e.Mode, Hash: e.Hash, Objects: n.Objects})
 }
