@@ -106,11 +106,13 @@ func (b *bench) torn() ([]row, error) {
 }
 
 // reached is 0 when nothing bad happened in as many tries as the target asks, a half when
-// they were enough for the floor only, and the count or 1 otherwise.
+// they were enough for the floor only, and NaN when for neither.
 func reached(bad float64, belowFloor, belowTarget bool) float64 {
 	switch {
-	case bad > 0 || belowFloor:
-		return math.Max(bad, 1)
+	case bad > 0:
+		return bad
+	case belowFloor:
+		return math.NaN()
 	case belowTarget:
 		return 0.5
 	}
