@@ -13,6 +13,7 @@ CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 BENCHFLAGS ?= -update
+BUILDFLAGS ?=
 
 # Bytes. The budget is a promise of the README; the target is what we aim at.
 SIZE_BUDGET = 20000000
@@ -64,7 +65,7 @@ docs: ## rewrite the generated tables under docs/
 
 image: build ## the scratch image, from no registry
 	.ci/rootfs $(BIN) $(CA_BUNDLE) $(CONTEXT)
-	$(DOCKER) build -f Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) $(CONTEXT)
+	$(DOCKER) build $(BUILDFLAGS) -f Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) $(CONTEXT)
 
 base: $(BASE_TAR) ## the Debian image of e2e's applications (needs root)
 	$(DOCKER) image inspect sidecar-e2e-base:$(notdir $(basename $(BASE_TAR))) >/dev/null 2>&1 || $(DOCKER) import $(BASE_TAR) sidecar-e2e-base:$(notdir $(basename $(BASE_TAR)))
