@@ -16,6 +16,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// What scripts wait for comes within tries naps, which is 15 s; else it does not come.
+const tries = 750
+
+func nap() { time.Sleep(20 * time.Millisecond) }
+
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +102,7 @@ func (s *startedSet) get(ts *testscript.TestScript, name string) *started {
 func sendTo(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {
-			ts.Fatalf("usage: term|int|hup|usr1 NAME")
+			ts.Fatalf("usage: term|int|hup|usr1|kill9 NAME")
 		}
 		ts.Check(ts.Value(startedKey{}).(*startedSet).get(ts, args[0]).cmd.Process.Signal(sig))
 	}
@@ -125,7 +130,7 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		addr = args[0]
 	}
-	for range 500 {
+	for range tries {
 		resp, err := http.Get("http://" + addr + "/readyz")
 		if err == nil {
 			resp.Body.Close()
@@ -133,9 +138,9 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 				return
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		nap()
 	}
-	ts.Fatalf("waitready %s: not within 10s", addr)
+	ts.Fatalf("waitready %s: not within 15s", addr)
 }
 
 // waitFile waits until a file holds a text: "waitfile NAME TEXT".
@@ -143,14 +148,15 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: waitfile NAME TEXT")
 	}
-	for range 500 {
-		data, _ := os.ReadFile(ts.MkAbs(args[0]))
+	var data []byte
+	for range tries {
+		data, _ = os.ReadFile(ts.MkAbs(args[0]))
 		if bytes.Contains(data, []byte(args[1])) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		nap()
 	}
-	ts.Fatalf("waitfile %s: %q not within 10s", args[0], args[1])
+	ts.Fatalf("waitfile %s: %q not within 15s\n%s", args[0], args[1], data)
 }
 
 // exitCode runs a command line and compares its exit code:
