@@ -89,7 +89,7 @@ func accessFlags(a *Access) []cli.Flag {
 		&cli.StringFlag{Name: "token-file", Destination: &a.TokenFile, Usage: "`FILE` with a bearer token for http(s), read for each request"},
 		&cli.GenericFlag{Name: "askpass-url", Value: &a.AskpassURL, EnvVars: append(envs("ASKPASS_URL"), "GIT_ASKPASS_URL"), Usage: "`URL` that answers username= and password= lines"},
 		&cli.StringFlag{Name: "cookie-file", Destination: &a.CookieFile, EnvVars: append(envs("COOKIE_FILE"), "GIT_COOKIE_FILE"), Usage: "`FILE` of cookies for http(s), in Netscape format"},
-		&cli.GenericFlag{Name: "credential", Value: host.Strings(&a.Credentials), EnvVars: envs("CREDENTIAL"), Usage: "credential for one address and what lies below it, as JSON: {\"url\":...,\"username\":...,\"password-file\":...}; repeatable"},
+		&cli.GenericFlag{Name: "credential", Value: secretList(&a.Credentials), EnvVars: envs("CREDENTIAL"), Usage: "credential for one address and what lies below it, as JSON: {\"url\":...,\"username\":...,\"password-file\":...}; repeatable"},
 		&cli.StringFlag{Name: "ca-file", Destination: &a.CAFile, Usage: "`FILE` of authorities that vouch for the server, instead of the built-in ones"},
 		&cli.StringFlag{Name: "client-cert-file", Destination: &a.CertFile, Usage: "`FILE` with a client certificate for https"},
 		&cli.StringFlag{Name: "client-key-file", Destination: &a.KeyFile, Usage: "`FILE` with its key"},
@@ -109,6 +109,12 @@ func accessFlags(a *Access) []cli.Flag {
 func colonList(target *[]string) *host.List {
 	l := host.Strings(target)
 	l.EnvSep = ":"
+	return l
+}
+
+func secretList(target *[]string) *host.List {
+	l := host.Strings(target)
+	l.Secret = true
 	return l
 }
 
