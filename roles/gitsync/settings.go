@@ -109,8 +109,12 @@ type Failures struct {
 	set bool
 }
 
-// Set takes a number; -1 bears any.
+// Set takes a number; -1 bears any, nothing is "not given".
 func (f *Failures) Set(text string) error {
+	if text == "" {
+		*f = Failures{}
+		return nil
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		return errors.New("want a whole number, -1 for no limit")
