@@ -102,6 +102,12 @@ func params(dir, roleName string, args []string) testscript.Params {
 			env.Values[gitServersKey{}] = map[string]*gitServer{}
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "unprivileged" { // root may write where it says read-only
+				return os.Geteuid() != 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
 		Cmds: join(gitCommands(), map[string]func(*testscript.TestScript, bool, []string){
 			"start":     start,
 			"ended":     ended,
@@ -111,6 +117,9 @@ func params(dir, roleName string, args []string) testscript.Params {
 			"usr1":      sendTo(syscall.SIGUSR1),
 			"kill9":     sendTo(syscall.SIGKILL),
 			"waitlink":  waitLink,
+			"httpserve": httpServe,
+			"sshserve":  sshServe,
+			"sshkey":    sshKey,
 			"freeport":  freePortTo,
 			"waitready": waitReady,
 			"waitfile":  waitFile,

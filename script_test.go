@@ -179,21 +179,26 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// request asks for a URL and prints the answer: "httpget PATH-OR-URL [STATUS]".
+// request asks for a URL and prints the answer: "httpget PATH-OR-URL [STATUS
+// [HEADER:VALUE...]]".
 func request(method string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if neg || len(args) < 1 || len(args) > 2 {
-			ts.Fatalf("usage: httpget|httppost PATH-OR-URL [STATUS]")
+		if neg || len(args) < 1 {
+			ts.Fatalf("usage: httpget|httppost PATH-OR-URL [STATUS [HEADER:VALUE...]]")
 		}
 		url, want := args[0], "200"
 		if strings.HasPrefix(url, "/") {
 			url = "http://" + ts.Getenv("ADMIN") + url
 		}
-		if len(args) == 2 {
+		if len(args) > 1 {
 			want = args[1]
 		}
 		req, err := http.NewRequest(method, url, http.NoBody)
 		ts.Check(err)
+		for _, h := range args[min(2, len(args)):] {
+			name, value, _ := strings.Cut(h, ":")
+			req.Header.Set(name, value)
+		}
 		resp, err := http.DefaultClient.Do(req)
 		ts.Check(err)
 		defer resp.Body.Close()
