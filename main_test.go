@@ -124,6 +124,7 @@ func params(dir, roleName string, args []string) testscript.Params {
 			"waitready": waitReady,
 			"waitfile":  waitFile,
 			"exitcode":  exitCode,
+			"waithttp":  waitHTTP,
 			"httpget":   request(http.MethodGet),
 			"httppost":  request(http.MethodPost),
 		}),

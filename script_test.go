@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -157,6 +158,28 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 		nap()
 	}
 	ts.Fatalf("waitfile %s: %q not within 15s\n%s", args[0], args[1], data)
+}
+
+// waitHTTP waits until a page of $ADMIN matches: "waithttp PATH REGEXP".
+func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waithttp PATH REGEXP")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	var body []byte
+	for range tries {
+		resp, err := http.Get("http://" + ts.Getenv("ADMIN") + args[0])
+		if err == nil {
+			body, _ = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want.Match(body) {
+				return
+			}
+		}
+		nap()
+	}
+	ts.Fatalf("waithttp %s: %q not within 15s\n%s", args[0], args[1], body)
 }
 
 // exitCode runs a command line and compares its exit code:

@@ -369,6 +369,7 @@ func (s *Sync) recall() {
 		return
 	}
 	s.place = place
+	s.metrics.published(version)
 	s.showPublished()
 	s.ready.OK()
 	s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link).Msg("found an earlier publish")
