@@ -128,8 +128,12 @@ func (t *Tree) Current() (path, version string) {
 	return target, filepath.Base(target)
 }
 
-// Stage makes a new empty folder for the next version and returns its absolute path.
+// Stage makes a new empty folder for the next version and returns its absolute path. The folder of versions is made
+// again where somebody removed it.
 func (t *Tree) Stage() (string, error) {
+	if err := os.MkdirAll(t.dir, 0o777); err != nil {
+		return "", err
+	}
 	path := filepath.Join(t.dir, stagePrefix+rand.Text()[:10])
 	return path, os.Mkdir(path, 0o777)
 }

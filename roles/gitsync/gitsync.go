@@ -98,12 +98,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 
 // Run syncs again and again until ctx ends.
 func (s *Sync) Run(ctx context.Context) error {
-	for _, key := range s.door.ignored() {
-		s.log.Warn().Str("key", key).Msg("this git setting has no effect here")
-	}
-	if !s.cfg.Access.SSHKnownHosts {
-		s.log.Warn().Msg("--ssh-known-hosts is off: an ssh server's identity is not checked")
-	}
+	s.warn()
 	defer s.close()
 	stop := s.startTargets(ctx)
 	defer stop()
@@ -116,8 +111,19 @@ func (s *Sync) Run(ctx context.Context) error {
 	})
 }
 
+// warn says at each start which settings do not do what one might think.
+func (s *Sync) warn() {
+	for _, key := range s.door.ignored() {
+		s.log.Warn().Str("key", key).Msg("this git setting has no effect here")
+	}
+	if !s.cfg.Access.SSHKnownHosts {
+		s.log.Warn().Msg("--ssh-known-hosts is off: an ssh server's identity is not checked")
+	}
+}
+
 // Once syncs until it succeeded once, and tells every target.
 func (s *Sync) Once(ctx context.Context) error {
+	s.warn()
 	defer s.close()
 	err := s.loop(ctx, 0, nil)
 	if err != nil {
@@ -365,6 +371,7 @@ func (s *Sync) recall() {
 		return
 	}
 	s.place = place
+	s.metrics.published(version)
 	s.showPublished()
 	s.ready.OK()
 	s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link).Msg("found an earlier publish")
