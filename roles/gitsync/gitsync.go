@@ -54,6 +54,7 @@ type Sync struct {
 	place     string // what readers see of ours; empty when nothing is known to be right
 	spare     *spare
 	verified  time.Time
+	head      fs.FileInfo // of the published tree's HEAD when it was last read
 	pruneAt   time.Time
 	liveBytes int64
 	lastGood  time.Time
@@ -410,8 +411,7 @@ func (s *Sync) check() {
 			return
 		}
 	}
-	head, err := os.ReadFile(s.repo.path("worktrees", s.st.Commit.String(), "HEAD"))
-	moved := s.cfg.DotGit && (err != nil || string(head) != s.st.Commit.String()+"\n")
+	moved := s.cfg.DotGit && s.headMoved()
 	due := s.cfg.VerifyEvery > 0 && time.Since(s.verified) > s.cfg.VerifyEvery
 	if !moved && !due {
 		return
@@ -420,6 +420,25 @@ func (s *Sync) check() {
 		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
 		s.damaged("files")
 	}
+}
+
+// headMoved tells whether somebody used git to move the published tree to another commit. The file is read only when its
+// time or inode says that it was written: this is asked at each look at the repository.
+func (s *Sync) headMoved() bool {
+	name := s.repo.path("worktrees", s.st.Commit.String(), "HEAD")
+	fi, err := os.Lstat(name)
+	if err != nil {
+		return true
+	}
+	if s.head != nil && os.SameFile(fi, s.head) && fi.ModTime().Equal(s.head.ModTime()) && fi.Size() == s.head.Size() {
+		return false
+	}
+	text, err := os.ReadFile(name)
+	if err != nil || string(text) != s.st.Commit.String()+"\n" {
+		return true
+	}
+	s.head = fi
+	return false
 }
 
 func (s *Sync) damaged(what string) {
