@@ -111,6 +111,16 @@ func (sp *spare) ready() *built {
 	return sp.b
 }
 
+// keepSpare takes a spare back that was not needed after all: the fetch failed.
+func (s *Sync) keepSpare(sp *spare) error {
+	b := sp.ready()
+	if b == nil {
+		return sp.discard()
+	}
+	s.spare = &spare{stage: sp.stage, commit: sp.commit}
+	return b.folder.Close()
+}
+
 // discard removes a spare that was taken.
 func (sp *spare) discard() error {
 	if sp == nil {
