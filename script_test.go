@@ -160,6 +160,20 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("waitfile %s: %q not within 15s\n%s", args[0], args[1], data)
 }
 
+// waitGone waits until a file is not there: "waitgone NAME".
+func waitGone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitgone NAME")
+	}
+	for range tries {
+		if _, err := os.Lstat(ts.MkAbs(args[0])); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		nap()
+	}
+	ts.Fatalf("waitgone %s: still there after 15s", args[0])
+}
+
 // waitHTTP waits until a page of $ADMIN matches: "waithttp PATH REGEXP".
 func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
