@@ -9,6 +9,7 @@
 package publish
 
 import (
+	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -30,7 +31,11 @@ func File(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = write(f)
+	out := bufio.NewWriterSize(f, 32<<10)
+	err = write(out)
+	if err == nil {
+		err = out.Flush()
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -36,6 +36,7 @@ type Sync struct {
 	env     role.Env
 	log     zerolog.Logger
 	door    *door
+	origin  string // --repo without credentials
 	want    func(path string, dir bool) bool
 	metrics *metrics
 	ready   *health.Check
@@ -53,6 +54,7 @@ type Sync struct {
 	place     string // what readers see of ours; empty when nothing is known to be right
 	spare     *spare
 	verified  time.Time
+	head      fs.FileInfo // of the published tree's HEAD when it was last read
 	pruneAt   time.Time
 	liveBytes int64
 	lastGood  time.Time
@@ -69,7 +71,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 		return nil, err
 	}
 	s := &Sync{
-		cfg: cfg, env: env, log: env.Log, door: d, metrics: newMetrics(env.Metrics),
+		cfg: cfg, env: env, log: env.Log, door: d, origin: cfg.Repo.String(), metrics: newMetrics(env.Metrics),
 		ready: env.Health.Check("first sync"), trigger: make(chan struct{}, 1), subs: make(map[string]*submodule),
 	}
 	s.beat = env.Health.Beat("sync loop", 2*cfg.SyncTimeout+2*max(cfg.Period, maxBackoff)+time.Minute)
@@ -247,7 +249,7 @@ func (s *Sync) attempt(ctx context.Context) error {
 
 // record tells log, metrics, page and files how a pass went.
 func (s *Sync) record(changed bool, took time.Duration, err error) {
-	if ferr := writeError(absIn(s.cfg.Root, s.cfg.ErrorFile), err, map[string]any{"repo": s.cfg.Repo.String(), "ref": s.cfg.Ref}); ferr != nil {
+	if ferr := s.writeError(err); ferr != nil {
 		s.log.Warn().Err(ferr).Msg("--error-file cannot be written")
 	}
 	s.metrics.pass(changed, took, err)
@@ -291,6 +293,7 @@ func (s *Sync) sync(ctx context.Context) (changed bool, err error) {
 	if s.place != "" && plumbing.Hash(s.st.Commit) == commit && s.st.Depth == s.cfg.Depth {
 		return false, nil
 	}
+	wake()
 	b, err := s.materialise(ctx, commit)
 	if err != nil {
 		return false, errors.Join(err, b.discard())
@@ -328,7 +331,7 @@ func (s *Sync) open() error {
 		}
 		return &exit.Error{Code: exit.Usage, Err: fmt.Errorf("--link: %w", err)}
 	}
-	if s.repo, err = openRepo(s.root, s.cfg.Repo.String(), s.log); err != nil {
+	if s.repo, err = openRepo(s.root, s.origin, s.log); err != nil {
 		return fmt.Errorf("--root %s: %w", s.cfg.Root, err)
 	}
 	s.recall()
@@ -344,7 +347,7 @@ func (s *Sync) reset() error {
 		return errors.Join(err, aerr)
 	}
 	s.repo, s.place, s.st = nil, "", state{}
-	repo, oerr := openRepo(s.root, s.cfg.Repo.String(), s.log)
+	repo, oerr := openRepo(s.root, s.origin, s.log)
 	s.repo = repo
 	return errors.Join(err, oerr)
 }
@@ -354,7 +357,7 @@ func (s *Sync) recall() {
 	s.st = readState(s.statePath())
 	s.ledger.open(s.repo.path(own, "notified.json"))
 	place, version := s.tree.Current()
-	if s.st.Repo != s.cfg.Repo.String() {
+	if s.st.Repo != s.origin {
 		s.st.Complete, s.st.Shallow = nil, nil
 		return
 	}
@@ -408,8 +411,7 @@ func (s *Sync) check() {
 			return
 		}
 	}
-	head, err := os.ReadFile(s.repo.path("worktrees", s.st.Commit.String(), "HEAD"))
-	moved := s.cfg.DotGit && (err != nil || string(head) != s.st.Commit.String()+"\n")
+	moved := s.cfg.DotGit && s.headMoved()
 	due := s.cfg.VerifyEvery > 0 && time.Since(s.verified) > s.cfg.VerifyEvery
 	if !moved && !due {
 		return
@@ -418,6 +420,25 @@ func (s *Sync) check() {
 		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
 		s.damaged("files")
 	}
+}
+
+// headMoved tells whether somebody used git to move the published tree to another commit. The file is read only when its
+// time or inode says that it was written: this is asked at each look at the repository.
+func (s *Sync) headMoved() bool {
+	name := s.repo.path("worktrees", s.st.Commit.String(), "HEAD")
+	fi, err := os.Lstat(name)
+	if err != nil {
+		return true
+	}
+	if s.head != nil && os.SameFile(fi, s.head) && fi.ModTime().Equal(s.head.ModTime()) && fi.Size() == s.head.Size() {
+		return false
+	}
+	text, err := os.ReadFile(name)
+	if err != nil || string(text) != s.st.Commit.String()+"\n" {
+		return true
+	}
+	s.head = fi
+	return false
 }
 
 func (s *Sync) damaged(what string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -39,7 +38,7 @@ func (s *Sync) publish(ctx context.Context, b *built) error {
 	s.metrics.observe("publish", time.Since(start))
 	old := s.st.Commit
 	s.place, s.verified = place, time.Now()
-	s.st.Repo, s.st.Ref, s.st.Look = s.cfg.Repo.String(), s.cfg.Ref, s.look()
+	s.st.Repo, s.st.Ref, s.st.Look = s.origin, s.cfg.Ref, s.look()
 	s.st.Commit, s.st.Published = hash(b.commit), time.Now().UTC()
 	if s.st.Place, err = filepath.Rel(s.root.join(worktrees), place); err != nil {
 		return err
@@ -160,7 +159,7 @@ func (s *Sync) tidy(ctx context.Context, changed bool) error {
 		errs = append(errs, s.syncAll())
 	}
 	s.repo.store.Rest()
-	debug.FreeOSMemory()
+	rest()
 	return errors.Join(errs...)
 }
 

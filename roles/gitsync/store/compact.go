@@ -16,7 +16,7 @@ import (
 
 // Compact writes one new pack with what the commits tips need, and removes all others. Parents of the commits in
 // shallow are not followed. Objects are copied as they are, compressed; only a delta whose base goes away is written
-// whole. It returns the new pack's length in bytes. Readers go on meanwhile; ingests must not.
+// whole. It returns the new pack's length in bytes. Nobody else may use the store meanwhile: the old packs are closed.
 func (s *Store) Compact(tips, shallow []Hash) (int64, error) {
 	live, err := s.reach(tips, shallow)
 	if err != nil {
@@ -139,9 +139,10 @@ func (s *Store) reachTree(root Hash, live map[Hash]bool) error {
 			}
 			var e Hash
 			copy(e[:], data[end+1:])
-			switch mode := data[0:min(end, 3)]; {
-			case string(mode) == "160": // a submodule's commit lies elsewhere
-			case mode[0] == '4':
+			// Some old tools padded modes with a zero.
+			switch mode := bytes.TrimLeft(data[:end], "0"); {
+			case bytes.HasPrefix(mode, []byte("160")): // a submodule's commit lies elsewhere
+			case bytes.HasPrefix(mode, []byte("4")):
 				todo = append(todo, e)
 			default:
 				live[e] = true

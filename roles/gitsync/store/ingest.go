@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -112,6 +113,9 @@ func (in *ingest) run(r io.ReadCloser) (Received, error) {
 	n, err := in.parse()
 	if err == nil {
 		err = tee.finish()
+	}
+	if err == nil && in.src.pos != tee.total {
+		err = corruptf("pack holds more than the %d objects its header says", n)
 	}
 	// Closing the stream ends the reading goroutine where the parser stopped early.
 	err = errors.Join(err, r.Close())
@@ -252,6 +256,9 @@ func (in *ingest) resolvePending() error {
 		wait := in.pending
 		in.pending = nil
 		for _, i := range wait {
+			if err := in.ctx.Err(); err != nil {
+				return err
+			}
 			rec, body, err := in.s.read(in.p, in.objects.at(i).off)
 			if err != nil {
 				return err
@@ -311,13 +318,9 @@ func (in *ingest) failed() error {
 
 // publish completes the pack, writes its index and gives both their names.
 func (in *ingest) publish(durable bool) error {
-	for h := range in.external {
-		if in.p.known == nil {
-			in.p.known = in.objects.names()
-		}
-		if _, inside := in.p.known[h]; inside {
-			delete(in.external, h)
-		}
+	if len(in.external) > 0 {
+		inside := in.objects.names()
+		maps.DeleteFunc(in.external, func(h Hash, _ bool) bool { _, ok := inside[h]; return ok })
 	}
 	entries := in.objects.all()
 	if len(in.external) > 0 {
@@ -335,55 +338,22 @@ func (in *ingest) publish(durable bool) error {
 	if err != nil {
 		return err
 	}
-	in.s.cache.reset()
-	in.s.mu.Lock()
-	in.s.packs = append(in.s.packs, p)
-	in.s.mu.Unlock()
-	return in.p.file.Close()
+	return errors.Join(in.s.add(p), in.p.file.Close())
 }
 
-// objects is a list that grows without moving what it holds, so that workers may fill entries meanwhile.
-type objects struct {
-	mu     sync.RWMutex
-	blocks [][]entry
-	n      int
-}
-
-const objectsBlock = 4096
-
-func (o *objects) add(off int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.n%objectsBlock == 0 {
-		o.blocks = append(o.blocks, make([]entry, objectsBlock))
-	}
-	o.blocks[o.n/objectsBlock][o.n%objectsBlock].off = off
-	o.n++
-}
-
-func (o *objects) at(i int) *entry {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return &o.blocks[i/objectsBlock][i%objectsBlock]
-}
-
-// all returns the entries in the order of their offsets.
-func (o *objects) all() []entry {
-	out := make([]entry, 0, o.n+8)
-	for i := range o.n {
-		out = append(out, *o.at(i))
-	}
-	return out
-}
-
-func (o *objects) names() map[Hash]int64 {
-	out := make(map[Hash]int64, o.n)
-	for i := range o.n {
-		if e := o.at(i); e.hash != (Hash{}) {
-			out[e.hash] = e.off
+// add makes a pack visible. A pack that was here already has just been replaced by an equal one.
+func (s *Store) add(p *pack) error {
+	s.cache.reset()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, o := range s.packs {
+		if o.path == p.path {
+			s.packs[i] = p
+			return o.close()
 		}
 	}
-	return out
+	s.packs = append(s.packs, p)
+	return nil
 }
 
 // finish checks and names a pack whose objects are all in f: checksums, index, sync, rename. It returns the path without

@@ -40,8 +40,8 @@ func corruptf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// Store is a folder of packs, as git keeps one in objects/pack. It is safe for concurrent readers; Ingest and
-// Compact are for one caller at a time.
+// Store is a folder of packs, as git keeps one in objects/pack. It is safe for concurrent readers; while
+// Ingest or Compact is at work nobody else may use it.
 type Store struct {
 	dir string
 
