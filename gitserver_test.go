@@ -2,13 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sidecar-kit/sidecar/roles/gitsync/gitserve"
@@ -26,12 +29,13 @@ type gitServersKey struct{}
 
 func gitCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"gitserve": gitServe,
-		"commit":   gitCommit,
-		"gittag":   gitTag,
-		"gitref":   gitRef,
-		"gitfail":  gitFail,
-		"gitstop":  gitStop,
+		"gitserve":  gitServe,
+		"commit":    gitCommit,
+		"gittag":    gitTag,
+		"gitref":    gitRef,
+		"gitfail":   gitFail,
+		"gitmodule": gitModule,
+		"gitstop":   gitStop,
 	}
 }
 
@@ -114,6 +118,32 @@ func gitRef(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(repo.SetRef(args[1], plumbing.NewHash(args[2])))
+}
+
+// gitModule makes a commit with index.html and a submodule: "gitmodule NAME
+// BRANCH PATH URL HASH". PATH is one name. It sets COMMIT.
+func gitModule(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 {
+		ts.Fatalf("usage: gitmodule NAME BRANCH PATH URL HASH")
+	}
+	repo, path := gitNamed(ts, args[0]).repo, args[2]
+	text := fmt.Sprintf("[submodule %q]\n\tpath = %s\n\turl = %s\n", path, path, args[3])
+	modules, err := repo.PutObject(plumbing.BlobObject, []byte(text))
+	ts.Check(err)
+	index, err := repo.PutObject(plumbing.BlobObject, []byte("top\n"))
+	ts.Check(err)
+	entries := []gitserve.Entry{
+		{Mode: filemode.Regular, Name: ".gitmodules", Hash: modules},
+		{Mode: filemode.Regular, Name: "index.html", Hash: index},
+		{Mode: filemode.Submodule, Name: path, Hash: plumbing.NewHash(args[4])},
+	}
+	slices.SortFunc(entries, func(a, b gitserve.Entry) int { return strings.Compare(a.Name, b.Name) })
+	tree, err := repo.PutTree(entries...)
+	ts.Check(err)
+	commit, err := repo.PutCommit(tree)
+	ts.Check(err)
+	ts.Check(repo.SetRef("refs/heads/"+args[1], commit))
+	ts.Setenv("COMMIT", commit.String())
 }
 
 // gitFail answers the next requests with a status: "gitfail NAME TIMES STATUS".

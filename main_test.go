@@ -125,6 +125,7 @@ func params(dir, roleName string, args []string) testscript.Params {
 			"waitfile":  waitFile,
 			"exitcode":  exitCode,
 			"waithttp":  waitHTTP,
+			"waitgone":  waitGone,
 			"httpget":   request(http.MethodGet),
 			"httppost":  request(http.MethodPost),
 		}),

@@ -17,8 +17,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// What scripts wait for comes within tries naps, which is 15 s; else it does not come.
-const tries = 750
+// What scripts wait for comes within tries naps, which is 30 s; a disk
+// that others keep busy makes a publish slow.
+const tries = 1500
 
 func nap() { time.Sleep(20 * time.Millisecond) }
 
@@ -117,8 +118,8 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	p := ts.Value(startedKey{}).(*startedSet).get(ts, args[0])
 	select {
 	case <-p.done:
-	case <-time.After(15 * time.Second):
-		ts.Fatalf("%s: not within 15s", args[0])
+	case <-time.After(30 * time.Second):
+		ts.Fatalf("%s: not within 30s", args[0])
 	}
 	if got := strconv.Itoa(p.cmd.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("%s ended with %s; want %s\n%s", args[0], got, args[1], ts.ReadFile(args[0]+".err"))
@@ -141,7 +142,7 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waitready %s: not within 15s", addr)
+	ts.Fatalf("waitready %s: not within 30s", addr)
 }
 
 // waitFile waits until a file holds a text: "waitfile NAME TEXT".
@@ -157,7 +158,21 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waitfile %s: %q not within 15s\n%s", args[0], args[1], data)
+	ts.Fatalf("waitfile %s: %q not within 30s\n%s", args[0], args[1], data)
+}
+
+// waitGone waits until a file is not there: "waitgone NAME".
+func waitGone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitgone NAME")
+	}
+	for range tries {
+		if _, err := os.Lstat(ts.MkAbs(args[0])); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		nap()
+	}
+	ts.Fatalf("waitgone %s: still there after 30s", args[0])
 }
 
 // waitHTTP waits until a page of $ADMIN matches: "waithttp PATH REGEXP".
@@ -179,7 +194,7 @@ func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waithttp %s: %q not within 15s\n%s", args[0], args[1], body)
+	ts.Fatalf("waithttp %s: %q not within 30s\n%s", args[0], args[1], body)
 }
 
 // exitCode runs a command line and compares its exit code:

@@ -26,7 +26,7 @@ import (
 
 const (
 	demoPages  = 200
-	demoPushes = 10
+	demoPushes = 5
 	demoPeriod = 50 * time.Millisecond
 	// demoLimit is far above the second the demo takes: when it is over, something hangs.
 	demoLimit = 30 * time.Second
