@@ -81,7 +81,7 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		if derr := b.discard(); derr != nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
 			return nil, errors.Join(err, derr)
 		}
-		s.log.Debug().Err(err).Msg("the spare tree could not be used")
+		s.log.Debug().AnErr("err", err).Msg("the spare tree could not be used")
 	} else if err := spare.discard(); err != nil {
 		return nil, err
 	}

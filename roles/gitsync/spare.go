@@ -59,7 +59,7 @@ func (s *Sync) dropSpare() {
 		return
 	}
 	if err := publish.RemoveAll(s.spare.stage); err != nil {
-		s.log.Debug().Err(err).Msg("removing the spare tree")
+		s.log.Debug().AnErr("err", err).Msg("removing the spare tree")
 	}
 	s.spare = nil
 }
