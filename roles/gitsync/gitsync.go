@@ -49,6 +49,7 @@ type Sync struct {
 	repo   *repo
 	tree   *publish.Tree
 	subs   map[string]*submodule
+	walk   int // counts walks through submodules
 
 	st        state
 	place     string // what readers see of ours; empty when nothing is known to be right
@@ -287,21 +288,41 @@ func (s *Sync) sync(ctx context.Context) (changed bool, err error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return s.standIn(ctx, err)
 	}
 	s.metrics.seen(commit)
 	if s.place != "" && plumbing.Hash(s.st.Commit) == commit && s.st.Depth == s.cfg.Depth {
 		return false, nil
 	}
+	return true, s.replace(ctx, commit)
+}
+
+// replace publishes a commit.
+func (s *Sync) replace(ctx context.Context, commit plumbing.Hash) error {
 	wake()
 	b, err := s.materialise(ctx, commit)
+	if err == nil {
+		err = s.publish(ctx, b)
+	}
 	if err != nil {
-		return false, errors.Join(err, b.discard())
+		return errors.Join(err, b.discard())
 	}
-	if err := s.publish(ctx, b); err != nil {
-		return false, errors.Join(err, b.discard())
+	return nil
+}
+
+// standIn publishes the last commit again, from the stored objects, where its tree was lost and the server, which failed
+// with err, does not say what the newest is.
+func (s *Sync) standIn(ctx context.Context, err error) (bool, error) {
+	commit := plumbing.Hash(s.st.Commit)
+	known := !s.st.Commit.isZero() && s.st.Repo == s.origin && s.st.Ref == s.cfg.Ref && s.st.Depth == s.cfg.Depth
+	if s.place != "" || !known || !s.st.complete(commit) || ctx.Err() != nil {
+		return false, err
 	}
-	return true, nil
+	if rerr := s.replace(ctx, commit); rerr != nil {
+		return false, errors.Join(err, rerr)
+	}
+	s.ready.OK()
+	return true, err
 }
 
 // open makes the root ready, the first time and after it failed.
@@ -326,14 +347,17 @@ func (s *Sync) open() error {
 		}
 	}
 	if s.tree, err = publish.Open(s.root.join(worktrees), s.cfg.Link); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			return rootError(s.cfg.Root, err)
+		err = fmt.Errorf("--link %s: %w", s.cfg.Link, err)
+		if errors.Is(err, publish.ErrOccupied) || errors.Is(err, fs.ErrPermission) {
+			return &exit.Error{Code: exit.Usage, Err: err}
 		}
-		return &exit.Error{Code: exit.Usage, Err: fmt.Errorf("--link: %w", err)}
+		return err
 	}
-	if s.repo, err = openRepo(s.root, s.origin, s.log); err != nil {
+	repo, err := openRepo(s.root, s.origin, s.log)
+	if err != nil {
 		return fmt.Errorf("--root %s: %w", s.cfg.Root, err)
 	}
+	s.repo = repo
 	s.recall()
 	return nil
 }
@@ -348,7 +372,9 @@ func (s *Sync) reset() error {
 	}
 	s.repo, s.place, s.st = nil, "", state{}
 	repo, oerr := openRepo(s.root, s.origin, s.log)
-	s.repo = repo
+	if oerr == nil {
+		s.repo = repo
+	}
 	return errors.Join(err, oerr)
 }
 

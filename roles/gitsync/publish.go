@@ -31,8 +31,11 @@ func (s *Sync) publish(ctx context.Context, b *built) error {
 	// From here on nothing asks ctx: the swap happens whole or not at all, and takes no time.
 	start := time.Now()
 	place, err := s.tree.Commit(b.stage, version)
-	if err != nil {
+	if place == "" {
 		return fmt.Errorf("publish %s: %w", version, err)
+	}
+	if err != nil {
+		s.log.Warn().AnErr("err", err).Msg("readers see the new tree, but a power cut may undo that")
 	}
 	b.stage = ""
 	s.metrics.observe("publish", time.Since(start))
@@ -148,7 +151,7 @@ func (s *Sync) tidy(ctx context.Context, changed bool) error {
 		s.spareTried = s.st.Commit
 		errs = append(errs, s.makeSpare(ctx), s.writeIndex())
 	}
-	keep := []string{}
+	keep := []string{s.place}
 	if s.spare != nil {
 		keep = append(keep, s.spare.stage)
 	}
@@ -159,7 +162,7 @@ func (s *Sync) tidy(ctx context.Context, changed bool) error {
 		s.pruneAt = time.Now().Add(next)
 	}
 	if changed {
-		errs = append(errs, s.repo.sweep(s.place), s.compact(), s.forgetOld())
+		errs = append(errs, s.repo.sweep(s.place), s.compact(), s.compactModules(), s.forgetOld())
 		errs = append(errs, s.syncAll())
 	}
 	s.repo.store.Rest()
@@ -177,10 +180,13 @@ func (s *Sync) syncAll() error {
 	return errors.Join(f.SyncAll(), f.Close())
 }
 
+// maxPacks is how many packs a store may have before they are made one: each costs an open file and a search.
+const maxPacks = 16
+
 // compact drops objects that the published commit does not need, when that pays.
 func (s *Sync) compact() error {
 	packs, bytes := s.repo.store.Stats()
-	due := packs > 16 || bytes > 2*s.liveBytes+(8<<20)
+	due := packs > maxPacks || bytes > 2*s.liveBytes+(8<<20)
 	if s.liveBytes == 0 && packs == 1 {
 		s.liveBytes, due = bytes, false // a first fetch brings nothing that is not needed
 	}
