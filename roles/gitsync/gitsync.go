@@ -242,7 +242,7 @@ func (s *Sync) attempt(ctx context.Context) error {
 		s.send()
 	}
 	if err := s.tidy(ctx, changed); err != nil && ctx.Err() == nil {
-		s.log.Warn().Err(err).Msg("tidying up did not work; what is published is not affected")
+		s.log.Warn().AnErr("err", err).Msg("tidying up did not work; what is published is not affected")
 	}
 	return nil
 }
@@ -250,12 +250,12 @@ func (s *Sync) attempt(ctx context.Context) error {
 // record tells log, metrics, page and files how a pass went.
 func (s *Sync) record(changed bool, took time.Duration, err error) {
 	if ferr := s.writeError(err); ferr != nil {
-		s.log.Warn().Err(ferr).Msg("--error-file cannot be written")
+		s.log.Warn().AnErr("err", ferr).Msg("--error-file cannot be written")
 	}
 	s.metrics.pass(changed, took, err)
 	s.showPass(changed, took, err)
 	if err != nil {
-		s.log.Error().Err(err).Dur("took", took).Msg("sync failed; what is published stays")
+		s.log.Error().AnErr("err", err).Stringer("took", took.Round(time.Microsecond)).Msg("sync failed; what is published stays")
 		if age := s.cfg.ReadyMaxAge; age > 0 && !s.lastGood.IsZero() && time.Since(s.lastGood) > age {
 			s.ready.Fail(fmt.Errorf("no success since %s", s.lastGood.UTC().Format(time.RFC3339)))
 		}
@@ -269,7 +269,7 @@ func (s *Sync) pass(ctx context.Context) (changed bool, err error) {
 	}
 	changed, err = s.sync(ctx)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-		s.log.Warn().Err(err).Msg("the stored objects are damaged; fetching them afresh beside what is published")
+		s.log.Warn().AnErr("err", err).Msg("the stored objects are damaged; fetching them afresh beside what is published")
 		s.metrics.rebuilt("objects")
 		if rerr := s.reset(); rerr != nil {
 			return false, errors.Join(err, rerr)
@@ -368,7 +368,7 @@ func (s *Sync) recall() {
 		return
 	}
 	if bad, err := s.verify(place); err != nil || len(bad) > 0 {
-		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
+		s.log.Warn().AnErr("err", err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
 		return
 	}
 	s.place = place
@@ -406,7 +406,7 @@ func (s *Sync) check() {
 		s.log.Warn().Str("path", s.cfg.Link).Msg("the link was changed; putting it back")
 		s.metrics.rebuilt("link")
 		if err := s.tree.Restore(s.place); err != nil {
-			s.log.Warn().Err(err).Msg("the link cannot be put back")
+			s.log.Warn().AnErr("err", err).Msg("the link cannot be put back")
 			s.damaged("link")
 			return
 		}
@@ -417,7 +417,7 @@ func (s *Sync) check() {
 		return
 	}
 	if bad, err := s.verify(s.place); moved || err != nil || len(bad) > 0 {
-		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
+		s.log.Warn().AnErr("err", err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
 		s.damaged("files")
 	}
 }
@@ -469,6 +469,6 @@ func (s *Sync) close() {
 		err = errors.Join(err, s.root.close())
 	}
 	if err != nil {
-		s.log.Debug().Err(err).Msg("closing")
+		s.log.Debug().AnErr("err", err).Msg("closing")
 	}
 }

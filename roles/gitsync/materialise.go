@@ -68,9 +68,11 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		return s.fetchAndBuild(ctx, commit)
 	}
 	if need {
-		err = s.metrics.phase("fetch", func() error { return s.fetch(ctx, commit, nil) })
+		if err := s.metrics.phase("fetch", func() error { return s.fetch(ctx, commit, nil) }); err != nil {
+			return nil, errors.Join(err, s.keepSpare(spare))
+		}
 	}
-	if b := spare.ready(); err == nil && b != nil {
+	if b := spare.ready(); b != nil {
 		b.commit = commit
 		err := s.metrics.phase("materialise", func() error { return s.applyTo(ctx, b, spare.commit) })
 		if err == nil || ctx.Err() != nil {
@@ -79,9 +81,9 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		if derr := b.discard(); derr != nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
 			return nil, errors.Join(err, derr)
 		}
-		s.log.Debug().Err(err).Msg("the spare tree could not be used")
-	} else if derr := spare.discard(); err != nil || derr != nil {
-		return nil, errors.Join(err, derr)
+		s.log.Debug().AnErr("err", err).Msg("the spare tree could not be used")
+	} else if err := spare.discard(); err != nil {
+		return nil, err
 	}
 	return s.build(ctx, commit, reuse)
 }

@@ -43,13 +43,17 @@ func (s *Sync) publish(ctx context.Context, b *built) error {
 	if s.st.Place, err = filepath.Rel(s.root.join(worktrees), place); err != nil {
 		return err
 	}
-	s.log.Info().Stringer("commit", s.st.Commit).Stringer("was", old).Str("path", s.cfg.Link).Msg("published")
+	note := s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link)
+	if !old.isZero() {
+		note = note.Stringer("was", old)
+	}
+	note.Msg("published")
 	s.showPublished()
 	s.metrics.published(version)
 	// What follows is not what readers see: a failure is told, and does not undo the publish.
 	err = errors.Join(s.writeManifest(version, b.records), s.st.write(s.statePath()), touch(absIn(s.cfg.Root, s.cfg.TouchFile)), b.folder.Close())
 	if err != nil {
-		s.log.Warn().Err(err).Msg("the publish could not be noted; after a restart it is made again")
+		s.log.Warn().AnErr("err", err).Msg("the publish could not be noted; after a restart it is made again")
 	}
 	return nil
 }
@@ -85,7 +89,7 @@ func (s *Sync) gate(ctx context.Context, b *built) error {
 	h := s.cfg.Hooks
 	if h.PrePublish != "" {
 		if err := s.inTree(ctx, b, h.PrePublish, h.PrePublishTimeout); err != nil {
-			s.log.Warn().Err(err).Msg("--pre-publish-exechook-command failed; publishing all the same")
+			s.log.Warn().AnErr("err", err).Msg("--pre-publish-exechook-command failed; publishing all the same")
 			s.metrics.hook("pre-publish", err)
 			s.prePublish = err
 		} else {

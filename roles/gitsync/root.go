@@ -54,7 +54,7 @@ func openRoot(cfg *Config, log zerolog.Logger) (*root, error) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("--root %s: another sync is at work in it", cfg.Root), dir.Close())
 	} else if err != nil {
-		log.Warn().Err(err).Str("path", path).Msg("the file system has no locks; take care that nobody else syncs here")
+		log.Warn().AnErr("err", err).Str("path", path).Msg("the file system has no locks; take care that nobody else syncs here")
 	}
 	if err := errors.Join(r.probe(), r.inspect(cfg, log)); err != nil {
 		return nil, errors.Join(rootError(cfg.Root, err), dir.Close())
@@ -185,7 +185,7 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 			rp.store = st
 			return rp, nil
 		}
-		log.Warn().Err(err).Msg("the repository in the root is broken; fetching it afresh")
+		log.Warn().AnErr("err", err).Msg("the repository in the root is broken; fetching it afresh")
 	}
 	if err := rp.setAside(); err != nil {
 		return nil, err

@@ -148,7 +148,7 @@ func sameServer(a, b string) bool {
 func (s *Sync) closeSubmodules() {
 	for addr, sub := range s.subs {
 		if err := errors.Join(sub.remote.Close(), sub.store.Close()); err != nil {
-			s.log.Debug().Err(err).Msg("closing a submodule")
+			s.log.Debug().AnErr("err", err).Msg("closing a submodule")
 		}
 		delete(s.subs, addr)
 	}

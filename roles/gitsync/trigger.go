@@ -29,7 +29,7 @@ func newTrigger(secretFile string, wake chan<- struct{}, log zerolog.Logger) htt
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, err := secret.File(secretFile)
 		if err != nil {
-			log.Warn().Err(err).Msg("--trigger-secret-file cannot be read; the push webhook is refused")
+			log.Warn().AnErr("err", err).Msg("--trigger-secret-file cannot be read; the push webhook is refused")
 			http.Error(w, "not available", http.StatusServiceUnavailable)
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -188,8 +189,23 @@ func badLink(name, target string, links Links) string {
 		return "is not allowed by --symlinks=deny"
 	case links == LinksInside && (path.IsAbs(target) || !fs.ValidPath(path.Join(path.Dir(name), target))):
 		return fmt.Sprintf("leaves the tree (to %.200q), which --symlinks=inside does not allow", target)
+	case links == LinksInside && turnsBack(target):
+		return fmt.Sprintf("goes down and up again (to %.200q), which --symlinks=inside does not allow: the folder may be a link to elsewhere", target)
 	}
 	return ""
+}
+
+// turnsBack tells whether a ".." follows a name. That name may be a link to a folder near the top of the tree, and then
+// the way up ends outside, although the path reads as if it stayed.
+func turnsBack(target string) bool {
+	down := false
+	for part := range strings.SplitSeq(target, "/") {
+		if part == ".." && down {
+			return true
+		}
+		down = down || part != ".." && part != "." && part != ""
+	}
+	return false
 }
 
 // limited is a buffer that takes so many bytes and no more.
