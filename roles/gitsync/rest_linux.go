@@ -2,6 +2,7 @@ package gitsync
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -20,7 +21,7 @@ import (
 func rest() {
 	runtime.GOMAXPROCS(1)
 	debug.FreeOSMemory()
-	f, err := os.Open("/proc/self/maps")
+	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
@@ -29,30 +30,51 @@ func rest() {
 	if err != nil {
 		return
 	}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if from, to, ok := cleanMapping(lines.Text(), exe); ok {
-			// A refusal costs nothing but the memory.
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
-		}
+	for _, m := range cleanMappings(f, exe) {
+		// A refusal costs nothing but the memory.
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED)
 	}
 }
 
 // wake lets the next publish use every processor that the container may use.
 func wake() { runtime.SetDefaultGOMAXPROCS() }
 
-// cleanMapping reads a line of /proc/self/maps. It is for mappings of the program's file that cannot be written to:
-// their pages are the same as in the file.
-func cleanMapping(line, exe string) (from, to uintptr, ok bool) {
-	fields := strings.Fields(line)
+// mapping is a range of addresses.
+type mapping struct{ from, to uintptr }
+
+// cleanMappings reads /proc/self/smaps. It returns the mappings of the program's file that cannot be written to and hold
+// no page of their own: all of theirs are in the file. A position-independent program has mappings that look the same but
+// were written to before they were sealed, when addresses were filled in; these must stay.
+func cleanMappings(smaps io.Reader, exe string) []mapping {
+	var out []mapping
+	var m mapping
+	ours := false
+	lines := bufio.NewScanner(smaps)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		switch {
+		case len(fields) >= 5 && strings.Contains(fields[0], "-"):
+			m, ours = cleanMapping(fields, exe)
+		case len(fields) >= 2 && ours && (fields[0] == "Anonymous:" || fields[0] == "Swap:") && fields[1] != "0":
+			ours = false
+		case len(fields) >= 1 && ours && fields[0] == "VmFlags:": // the last line of each
+			out = append(out, m)
+			ours = false
+		}
+	}
+	return out
+}
+
+// cleanMapping reads the first line of a mapping.
+func cleanMapping(fields []string, exe string) (mapping, bool) {
 	if len(fields) < 6 || fields[5] != exe || fields[1] != "r-xp" && fields[1] != "r--p" {
-		return 0, 0, false
+		return mapping{}, false
 	}
 	lo, hi, found := strings.Cut(fields[0], "-")
 	a, erra := strconv.ParseUint(lo, 16, 64)
 	b, errb := strconv.ParseUint(hi, 16, 64)
 	if !found || erra != nil || errb != nil || b <= a {
-		return 0, 0, false
+		return mapping{}, false
 	}
-	return uintptr(a), uintptr(b), true
+	return mapping{uintptr(a), uintptr(b)}, true
 }
