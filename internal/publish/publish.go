@@ -125,6 +125,9 @@ func (t *Tree) Current() (path, version string) {
 
 // Stage makes a new empty folder for the next version and returns its absolute path.
 func (t *Tree) Stage() (string, error) {
+	if err := os.MkdirAll(t.dir, 0o777); err != nil { // somebody may have removed it
+		return "", err
+	}
 	path := filepath.Join(t.dir, stagePrefix+rand.Text()[:10])
 	return path, os.Mkdir(path, 0o777)
 }
@@ -168,9 +171,10 @@ func (t *Tree) Commit(stage, version string) (string, error) {
 		err = t.swap(place)
 	}
 	if err == nil && old != "" {
-		// The age of a tree that was replaced counts from now, and survives a restart.
+		// The age of a tree that was replaced counts from now, and survives a restart. A tree that another user made, or
+		// that somebody removed meanwhile, refuses that; the new one is what readers see all the same.
 		now := time.Now()
-		err = os.Chtimes(old, now, now)
+		_ = os.Chtimes(old, now, now)
 	}
 	return place, err
 }
@@ -209,9 +213,12 @@ func (t *Tree) discard(path string) error {
 }
 
 // Prune removes everything in the folder of versions that readers do not see, keep does not name and that was replaced
-// longer than age ago. It returns how many trees went, and when the next one is due (zero for none).
+// longer than age ago; nothing while the link does not lead to one of them. It returns how many trees went, and when the next one is due (zero for none).
 func (t *Tree) Prune(age time.Duration, keep ...string) (removed int, next time.Duration, err error) {
 	current, _ := t.Current()
+	if current == "" {
+		return 0, 0, nil // what readers see is not known: they may see any of them
+	}
 	spared := map[string]bool{current: true}
 	for _, k := range keep {
 		spared[k] = true
