@@ -183,13 +183,13 @@ func (t *Tree) Commit(stage, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = syncDir(filepath.Dir(t.link))
 	if old != "" {
-		// The age of a tree that was replaced counts from now, and survives a restart.
+		// The age of a tree that was replaced counts from now, and survives a restart. A tree that another user made, or
+		// that somebody removed meanwhile, refuses that; the new one is what readers see all the same.
 		now := time.Now()
-		err = errors.Join(err, os.Chtimes(old, now, now))
+		_ = os.Chtimes(old, now, now)
 	}
-	return place, err
+	return place, syncDir(filepath.Dir(t.link))
 }
 
 // swap points the link at place.
@@ -228,9 +228,12 @@ func (t *Tree) discard(path string) error {
 }
 
 // Prune removes everything in the folder of versions that readers do not see, keep does not name and that was replaced
-// longer than age ago. It returns how many trees went, and when the next one is due (zero for none).
+// longer than age ago; nothing while the link does not lead to one of them. It returns how many trees went, and when the next one is due (zero for none).
 func (t *Tree) Prune(age time.Duration, keep ...string) (removed int, next time.Duration, err error) {
 	current, _ := t.Current()
+	if current == "" {
+		return 0, 0, nil // what readers see is not known: they may see any of them
+	}
 	spared := map[string]bool{current: true}
 	for _, k := range keep {
 		spared[k] = true

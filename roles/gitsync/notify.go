@@ -45,7 +45,7 @@ func (s *Sync) makeTargets() []*target {
 		out = append(out, t)
 	}
 	if h.Exec != "" {
-		add("exechook", notify.Exec{Command: h.Exec, Timeout: h.ExecTimeout, Scrub: s.door.scrub, Log: s.log}, h.ExecBackoff)
+		add("exechook", notify.Exec{Command: h.Exec, Env: hookEnv(), Timeout: h.ExecTimeout, Scrub: s.door.scrub, Log: s.log}, h.ExecBackoff)
 	}
 	if h.Webhook.Reveal() != "" {
 		add("webhook", notify.HTTP{

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/sidecar-kit/sidecar/internal/proc"
+	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/tree"
 )
 
@@ -115,7 +117,7 @@ func (s *Sync) inTree(ctx context.Context, b *built, command string, timeout tim
 	var out tail
 	p, err := proc.Start(ctx, proc.Cmd{
 		Path: command, Dir: b.stage, Timeout: timeout, Stdout: &out, Stderr: &out,
-		Env: append(os.Environ(), "GITSYNC_HASH="+b.commit.String(), "SIDECAR_HASH="+b.commit.String()),
+		Env: append(hookEnv(), "GITSYNC_HASH="+b.commit.String(), "SIDECAR_HASH="+b.commit.String()),
 	})
 	if err != nil {
 		return err
@@ -124,6 +126,26 @@ func (s *Sync) inTree(ctx context.Context, b *built, command string, timeout tim
 		return fmt.Errorf("%s: %w: %s", command, err, s.door.scrub.Clean(out.String()))
 	}
 	return nil
+}
+
+// hookEnv is the environment of the programs that are run: this process's own without what opens a repository.
+func hookEnv() []string {
+	hidden := map[string]bool{}
+	for _, name := range []string{"PASSWORD", "CREDENTIAL", "GITHUB_APP_PRIVATE_KEY", "GIT_CONFIG", "GIT_CONFIG_ADD", "ASKPASS_URL", "WEBHOOK_URL"} {
+		for _, prefix := range []string{"SIDECAR_SYNC_", "GITSYNC_", "GIT_SYNC_"} {
+			hidden[prefix+name] = true
+		}
+	}
+	hidden["GIT_ASKPASS_URL"] = true
+	env := []string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		address := strings.HasSuffix(name, "_REPO") || name == "CONTENTS_SOURCE_URL"
+		if !hidden[name] && !(address && secret.Redact(value) != value) {
+			env = append(env, pair)
+		}
+	}
+	return env
 }
 
 // tail keeps the last bytes of what a program says.

@@ -180,9 +180,11 @@ func (r *repo) path(parts ...string) string {
 func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 	rp := &repo{root: r}
 	if fi, err := os.Lstat(rp.path(own)); err == nil && fi.IsDir() {
-		st, err := store.Open(rp.path("objects", "pack"))
+		err := rp.writable()
 		if err == nil {
-			rp.store = st
+			rp.store, err = store.Open(rp.path("objects", "pack"))
+		}
+		if err == nil {
 			return rp, nil
 		}
 		log.Warn().AnErr("err", err).Msg("the repository in the root is broken; fetching it afresh")
@@ -196,6 +198,17 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 	st, err := store.Open(rp.path("objects", "pack"))
 	rp.store = st
 	return rp, err
+}
+
+// writable finds out whether the repository is this user's: after a change of user everything that it holds can be
+// fetched again.
+func (r *repo) writable() error {
+	for _, dir := range []string{r.path(own), r.path("objects", "pack"), r.path("worktrees")} {
+		if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+			return &fs.PathError{Op: "write to", Path: dir, Err: err}
+		}
+	}
+	return nil
 }
 
 func (r *repo) close() error {

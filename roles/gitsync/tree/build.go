@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Links says which symbolic links a tree may hold.
@@ -250,16 +252,23 @@ func Apply(ctx context.Context, dst *Folder, c Change, opt Options) ([]Record, e
 // syncDirs makes the folders in which something was made or removed durable.
 func syncDirs(dst *Folder, c Change) error {
 	dirs := make(map[string]bool)
-	for _, it := range c.Write {
-		for dir := path.Dir(it.Path); !dirs[dir]; dir = path.Dir(dir) {
+	add := func(name string) {
+		for dir := path.Dir(name); !dirs[dir]; dir = path.Dir(dir) {
 			dirs[dir] = true
 		}
 	}
+	for _, it := range c.Write {
+		add(it.Path)
+	}
 	for _, name := range c.Remove {
-		dirs[path.Dir(name)] = true
+		add(name)
 	}
 	for dir := range dirs {
-		if err := dst.syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := dst.syncDir(dir)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			continue // went with its last file, and may have become a file or a link; the folder above is synced too
+		}
+		if err != nil {
 			return err
 		}
 	}

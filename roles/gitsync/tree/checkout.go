@@ -24,6 +24,8 @@ type Checkout struct {
 	places  map[Hash][]place  // of blobs that are expected
 	written map[string]bool
 	files   int
+	folders int
+	started bool
 }
 
 type place struct {
@@ -43,9 +45,10 @@ func NewCheckout(dst *Folder, commit Hash, rules Rules, opt Options) *Checkout {
 func (c *Checkout) Object(typ plumbing.ObjectType, h Hash, data []byte) error {
 	switch typ {
 	case plumbing.CommitObject:
-		if h != c.commit {
+		if h != c.commit || c.started {
 			return nil
 		}
+		c.started = true
 		root, _, err := Commit(data)
 		c.trees[root] = []string{""}
 		return err
@@ -82,6 +85,10 @@ func (c *Checkout) takeTree(h Hash, data []byte) error {
 			}
 			switch e.Mode {
 			case Dir:
+				c.folders++
+				if err := c.rules.tooManyFolders(c.folders); err != nil {
+					return err
+				}
 				c.trees[e.Hash] = append(c.trees[e.Hash], name)
 			case File, Exec:
 				if c.files++; c.rules.MaxFiles > 0 && c.files > c.rules.MaxFiles {

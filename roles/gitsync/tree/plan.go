@@ -41,7 +41,7 @@ type Rules struct {
 	Want func(path string, dir bool) bool
 	// Module gives the content of the submodule at path; without one (or with ok false) it stays an empty folder.
 	Module func(path string, commit Hash) (n Node, ok bool, err error)
-	// MaxFiles bounds the number of files; 0 is no bound.
+	// MaxFiles bounds the number of files, and loosely that of folders; 0 is no bound.
 	MaxFiles int
 }
 
@@ -82,9 +82,21 @@ func Files(n Node, rules Rules, fn func(Item) error) error {
 }
 
 type walker struct {
-	rules Rules
-	fn    func(Item) error
-	files int
+	rules   Rules
+	fn      func(Item) error
+	files   int
+	folders int
+}
+
+// fewFolders are never too many, however few files are allowed.
+const fewFolders = 1 << 16
+
+// tooManyFolders refuses trees that unfold: a dozen objects can name more folders than there is memory, without one file.
+func (r Rules) tooManyFolders(n int) error {
+	if r.MaxFiles > 0 && n > max(r.MaxFiles, fewFolders) {
+		return fmt.Errorf("%w: more folders than --max-files %d and %d", ErrRefused, r.MaxFiles, fewFolders)
+	}
+	return nil
 }
 
 func entries(n Node) ([]Entry, error) {
@@ -105,6 +117,10 @@ func entries(n Node) ([]Entry, error) {
 func (w *walker) walk(n Node, dir string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%w: folders are nested deeper than %d", ErrRefused, maxDepth)
+	}
+	w.folders++
+	if err := w.rules.tooManyFolders(w.folders); err != nil {
+		return err
 	}
 	list, err := entries(n)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"compress/zlib"
+
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
