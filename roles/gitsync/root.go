@@ -183,7 +183,7 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 		st, err := store.Open(rp.path("objects", "pack"))
 		if err == nil {
 			rp.store = st
-			return rp, nil
+			return rp, rp.sweepTemps()
 		}
 		log.Warn().Err(err).Msg("the repository in the root is broken; fetching it afresh")
 	}
@@ -196,6 +196,16 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 	st, err := store.Open(rp.path("objects", "pack"))
 	rp.store = st
 	return rp, err
+}
+
+// sweepTemps removes the files that a kill left half written.
+func (r *repo) sweepTemps() error {
+	names, err := filepath.Glob(r.path(own, ".*.tmp-*"))
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
 }
 
 func (r *repo) close() error {
