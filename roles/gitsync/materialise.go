@@ -65,6 +65,9 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		defer reuse.Folder.Close()
 	}
 	if need && reuse == nil {
+		if err := spare.discard(); err != nil {
+			return nil, err
+		}
 		return s.fetchAndBuild(ctx, commit)
 	}
 	if need {
@@ -94,12 +97,26 @@ func (s *Sync) fetch(ctx context.Context, commit plumbing.Hash, sink store.Sink)
 		Wants: []plumbing.Hash{commit}, Haves: plain(s.st.Complete), Shallow: plain(s.st.Shallow), Depth: s.cfg.Depth,
 	}
 	got, err := fetch(ctx, s.remote, s.repo.store, req, sink, s.cfg.MaxBytes)
+	if errors.Is(err, store.ErrCorrupt) && len(req.Haves) > 0 {
+		// Either what is here is damaged, or what was sent. Without what is here, only the latter is left.
+		s.log.Warn().AnErr("err", err).Msg("the pack cannot be used; asking for all of it")
+		req.Haves, req.Shallow = nil, nil
+		// What the sink has written is right, and it writes nothing twice: the rest comes from the store.
+		got, err = fetch(ctx, s.remote, s.repo.store, req, nil, s.cfg.MaxBytes)
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		return fmt.Errorf("the server sent what is no right pack: %v", err) //nolint:errorlint // nothing here is corrupt
+	}
 	if err != nil {
 		return err
 	}
 	s.metrics.fetched(got.Bytes, got.Objects)
 	if !s.repo.store.Has(commit) {
-		return fmt.Errorf("%w: the server's pack does not hold %s", store.ErrCorrupt, commit)
+		err := fmt.Errorf("the server's pack does not hold %s", commit)
+		if len(req.Haves) > 0 { // it believes that it is here, as we said
+			err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+		}
+		return err
 	}
 	s.st.Shallow = nil
 	for _, h := range got.shallow {
@@ -179,6 +196,9 @@ func (s *Sync) applyTo(ctx context.Context, b *built, from plumbing.Hash) error 
 		if it.Mode == tree.Submodule && s.cfg.Submodules != "off" {
 			return errors.New("a submodule came")
 		}
+	}
+	if n := len(b.records) - len(c.Remove) + len(c.Write); s.cfg.MaxFiles > 0 && n > s.cfg.MaxFiles {
+		return fmt.Errorf("%w: more than --max-files %d", tree.ErrRefused, s.cfg.MaxFiles)
 	}
 	opt := s.options()
 	opt.Sync = len(c.Write)+len(c.Remove) <= fewFiles

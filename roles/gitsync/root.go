@@ -185,7 +185,7 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 			rp.store, err = store.Open(rp.path("objects", "pack"))
 		}
 		if err == nil {
-			return rp, nil
+			return rp, rp.sweepTemps()
 		}
 		log.Warn().AnErr("err", err).Msg("the repository in the root is broken; fetching it afresh")
 	}
@@ -209,6 +209,16 @@ func (r *repo) writable() error {
 		}
 	}
 	return nil
+}
+
+// sweepTemps removes the files that a kill left half written.
+func (r *repo) sweepTemps() error {
+	names, err := filepath.Glob(r.path(own, ".*.tmp-*"))
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
 }
 
 func (r *repo) close() error {

@@ -42,10 +42,13 @@ type Received struct {
 //
 // ErrCorrupt is the sender's fault; io.ErrUnexpectedEOF a cut connection; errors of r and of sink are passed on.
 func (s *Store) Ingest(ctx context.Context, r io.ReadCloser, sink Sink, lim Limits, durable bool) (Received, error) {
-	f, err := os.CreateTemp(s.dir, "tmp-pack-")
+	err := os.MkdirAll(s.dir, 0o755) // somebody may have removed it
+	var f *os.File
+	if err == nil {
+		f, err = os.CreateTemp(s.dir, "tmp-pack-")
+	}
 	if err != nil {
-		r.Close()
-		return Received{}, err
+		return Received{}, errors.Join(err, r.Close())
 	}
 	in := &ingest{s: s, ctx: ctx, sink: sink, lim: lim, p: &pack{path: f.Name(), file: f}}
 	got, err := in.run(r)
