@@ -49,7 +49,7 @@ func contentFlags(c *Config) []cli.Flag {
 	return []cli.Flag{
 		&cli.GenericFlag{Name: "repo", Value: &c.Repo, EnvVars: envs("REPO"), Usage: "`URL` of the repository: https, http, ssh, user@host:path, git, file or an absolute path"},
 		&cli.StringFlag{Name: "ref", Destination: &c.Ref, EnvVars: envs("REF"), Usage: "branch, tag or full hash to follow, or HEAD for the repository's default branch"},
-		&cli.StringFlag{Name: "root", Destination: &c.Root, EnvVars: envs("ROOT"), Usage: "`FOLDER` of the shared volume that belongs to this role"},
+		&cli.StringFlag{Name: "root", Destination: &c.Root, EnvVars: envs("ROOT"), Usage: "`FOLDER` of the shared volume that belongs to this role (default: /git or /tmp/git where that exists, as in git-sync's images)"},
 		&cli.StringFlag{Name: "link", Destination: &c.Link, EnvVars: envs("LINK"), Usage: "symbolic link that readers use: a name below --root, or an absolute path (default: last part of --repo)"},
 		&cli.IntFlag{Name: "depth", Destination: &c.Depth, EnvVars: envs("DEPTH"), Usage: "commits of history to fetch; 0 is all"},
 		&cli.GenericFlag{Name: "submodules", Value: host.OneOf(&c.Submodules, "recursive", "shallow", "off"), EnvVars: envs("SUBMODULES"), Usage: "submodules to publish: recursive, shallow (first level) or off"},

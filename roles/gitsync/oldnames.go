@@ -3,6 +3,7 @@ package gitsync
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -31,11 +32,24 @@ type ignored struct {
 	Verbose                         string
 }
 
+// presetRoot is where git-sync's images have their root without being told, if a volume is mounted there.
+func presetRoot(places ...string) string {
+	for _, place := range places {
+		if fi, err := os.Stat(place); err == nil && fi.IsDir() {
+			return place
+		}
+	}
+	return ""
+}
+
 // apply moves old settings to where today's are, unless those were given.
 func (o *oldNames) apply(c *Config) error {
 	var errs []error
 	if c.Repo.Reveal() == "" && o.SourceURL.Reveal() != "" {
 		c.Repo = o.SourceURL
+	}
+	if c.Root == "" {
+		c.Root = presetRoot("/git", "/tmp/git")
 	}
 	if c.Ref == "HEAD" {
 		switch {
