@@ -109,7 +109,7 @@ func TestKilledAtAnyInstantTheRoleGoesOn(t *testing.T) {
 		}
 	}()
 	for kill := range 40 {
-		var out bytes.Buffer
+		var out buffer
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), killRoot+"="+b.root, killRepo+"="+b.url)
 		cmd.Stderr = &out
