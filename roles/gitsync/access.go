@@ -188,7 +188,9 @@ func (d *door) apply(cfg *remote.Config, s setting) bool {
 	case "http.extraheader":
 		cfg.Headers = append(cfg.Headers, s.value)
 		if _, value, ok := strings.Cut(s.value, ":"); ok {
-			d.scrub.Add(strings.TrimSpace(value))
+			value = strings.TrimSpace(value)
+			_, token, _ := strings.Cut(value, " ") // behind "Bearer" or "Basic"
+			d.scrub.Add(value, token)
 		}
 	case "http.sslcainfo":
 		cfg.CAFile = s.value
@@ -222,6 +224,7 @@ func (d *door) rewrite(raw string) string {
 // user and password count; others get only what --credential names for them.
 func (d *door) open(raw string, own bool) (remote.Remote, error) {
 	raw = d.rewrite(raw)
+	d.hide(raw)
 	cfg := remote.Config{
 		URL: raw, CAFile: d.a.CAFile, CertFile: d.a.CertFile, KeyFile: d.a.KeyFile,
 		SSHKeys: d.keys(), SSHKnownHosts: d.a.SSHKnownHosts, SSHKnownHostsFile: d.a.SSHKnownHostsFile,
@@ -243,6 +246,19 @@ func (d *door) open(raw string, own bool) (remote.Remote, error) {
 		d.ownAccess(&cfg)
 	}
 	return remote.Open(cfg)
+}
+
+// hide keeps the password in an address, or the token that stands in its place, out of what a server says of it.
+func (d *door) hide(raw string) {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil {
+		return
+	}
+	password, has := u.User.Password()
+	if !has && strings.HasPrefix(u.Scheme, "http") {
+		password = u.User.Username()
+	}
+	d.scrub.Add(password)
 }
 
 func (d *door) ownAccess(cfg *remote.Config) {

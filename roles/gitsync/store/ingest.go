@@ -394,11 +394,3 @@ func (s *Store) finish(f *os.File, entries []entry, durable bool) (string, error
 	}
 	return path, err
 }
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

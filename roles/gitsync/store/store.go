@@ -240,3 +240,11 @@ func (s *Store) apply(typ Type, data []byte, chain []link) (Type, []byte, error)
 	}
 	return typ, data, nil
 }
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
