@@ -19,6 +19,9 @@ LABEL org.opencontainers.image.title="sidecar" \
 
 COPY rootfs/ /
 
+# git-sync's image presets it too: manifests that replace that image rely on it.
+ENV GITSYNC_ROOT=/git
+
 # Numeric, because runAsNonRoot cannot be checked against a name.
 USER 65532:65532
 STOPSIGNAL SIGTERM

@@ -7,10 +7,13 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 CREATED    = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
 DOCKER    ?= docker
 IMAGE     ?= sidecar:dev
+BIN       ?= bin/sidecar
+CONTEXT   ?= dist/image
 CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 BENCHFLAGS ?= -update
+BUILDFLAGS ?=
 
 # Bytes. The budget is a promise of the README; the target is what we aim at.
 SIZE_BUDGET = 20000000
@@ -28,7 +31,7 @@ help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/sidecar, static and stripped
-	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sidecar .
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) .
 
 test: ## unit tests and scripts: no network, no root, no Docker
 	go test $(TESTFLAGS) ./...
@@ -52,17 +55,17 @@ tidy: ## fail when a go.mod is not tidy
 	for m in . e2e bench; do go -C $$m mod tidy -diff || exit 1; done
 
 size: build ## fail when the stripped binary is over 20 MB
-	@s=$$(stat -c %s bin/sidecar); echo "bin/sidecar: $$s bytes; target $(SIZE_TARGET), budget $(SIZE_BUDGET)"; test $$s -le $(SIZE_BUDGET)
+	@s=$$(stat -c %s $(BIN)); echo "$(BIN): $$s bytes; target $(SIZE_TARGET), budget $(SIZE_BUDGET)"; test $$s -le $(SIZE_BUDGET)
 
 demo: ## a throw-away git server, a push, the page changes
 	go run . demo sync
 
 docs: ## rewrite the generated tables under docs/
-	go test ./... -run 'Golden|Docs' -update
+	go test . -run TestGoldenReference -update
 
 image: build ## the scratch image, from no registry
-	.ci/rootfs bin/sidecar $(CA_BUNDLE) dist/image
-	$(DOCKER) build -f Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) dist/image
+	.ci/rootfs $(BIN) $(CA_BUNDLE) $(CONTEXT)
+	$(DOCKER) build $(BUILDFLAGS) -f Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) $(CONTEXT)
 
 base: $(BASE_TAR) ## the Debian image of e2e's applications (needs root)
 	$(DOCKER) image inspect sidecar-e2e-base:$(notdir $(basename $(BASE_TAR))) >/dev/null 2>&1 || $(DOCKER) import $(BASE_TAR) sidecar-e2e-base:$(notdir $(basename $(BASE_TAR)))

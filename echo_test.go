@@ -24,6 +24,7 @@ import (
 type echo struct {
 	text     string
 	words    []string
+	keys     []string
 	password secret.Value
 	upstream secret.URL
 	period   time.Duration
@@ -33,12 +34,15 @@ type echo struct {
 
 func echoCommand() *cli.Command {
 	e := &echo{text: "hello", words: []string{"a", "b"}, period: time.Second, stop: "tidy"}
+	keys := *host.Strings(&e.keys)
+	keys.Secret = true
 	return host.Command(host.Spec{
 		Name: "echo", Usage: "say something", Admin: "127.0.0.1:9499",
 		Doc: "Says its text and waits.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "text", Usage: "what to say", Destination: &e.text, Aliases: []string{"message"}, EnvVars: []string{"OLD_TEXT"}},
 			&cli.GenericFlag{Name: "word", Usage: "a word; may be repeated", Value: host.Strings(&e.words)},
+			&cli.GenericFlag{Name: "key", Usage: "a secret; may be repeated", Value: &keys},
 			&cli.GenericFlag{Name: "password", Usage: "kept secret", Value: &e.password, EnvVars: []string{"OLD_PASSWORD"}},
 			&cli.GenericFlag{Name: "upstream", Usage: "an address", Value: &e.upstream},
 			&cli.DurationFlag{Name: "period", Usage: "how often", Destination: &e.period},

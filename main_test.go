@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func arguments(t *testing.T, name, work string) []string {
 // fixtures prepares the working folder for roles whose least arguments name
 // something that must exist there, such as a repository.
 func fixtures() map[string]func(work string) error {
-	return map[string]func(work string) error{}
+	return map[string]func(work string) error{"sync": repoOnDisk}
 }
 
 func params(dir, roleName string, args []string) testscript.Params {
@@ -98,23 +99,42 @@ func params(dir, roleName string, args []string) testscript.Params {
 				running.vars = append(running.vars, name)
 			}
 			env.Values[startedKey{}] = running
+			env.Values[gitServersKey{}] = map[string]*gitServer{}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Condition: func(cond string) (bool, error) {
+			if cond == "unprivileged" { // root may write where it says read-only
+				return os.Geteuid() != 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: join(gitCommands(), map[string]func(*testscript.TestScript, bool, []string){
 			"start":     start,
 			"ended":     ended,
 			"term":      sendTo(syscall.SIGTERM),
 			"int":       sendTo(syscall.SIGINT),
 			"hup":       sendTo(syscall.SIGHUP),
 			"usr1":      sendTo(syscall.SIGUSR1),
+			"kill9":     sendTo(syscall.SIGKILL),
+			"waitlink":  waitLink,
+			"httpserve": httpServe,
+			"sshserve":  sshServe,
+			"sshkey":    sshKey,
 			"freeport":  freePortTo,
 			"waitready": waitReady,
 			"waitfile":  waitFile,
 			"exitcode":  exitCode,
+			"waithttp":  waitHTTP,
+			"waitgone":  waitGone,
 			"httpget":   request(http.MethodGet),
 			"httppost":  request(http.MethodPost),
-		},
+		}),
 	}
+}
+
+func join[T any](a, b map[string]T) map[string]T {
+	maps.Copy(b, a)
+	return b
 }
 
 // setup writes the role's arguments into its environment file: scripts call

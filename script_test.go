@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// What scripts wait for comes within tries naps, which is 30 s; a disk
+// that others keep busy makes a publish slow.
+const tries = 1500
+
+func nap() { time.Sleep(20 * time.Millisecond) }
 
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -97,7 +104,7 @@ func (s *startedSet) get(ts *testscript.TestScript, name string) *started {
 func sendTo(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {
-			ts.Fatalf("usage: term|int|hup|usr1 NAME")
+			ts.Fatalf("usage: term|int|hup|usr1|kill9 NAME")
 		}
 		ts.Check(ts.Value(startedKey{}).(*startedSet).get(ts, args[0]).cmd.Process.Signal(sig))
 	}
@@ -111,8 +118,8 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	p := ts.Value(startedKey{}).(*startedSet).get(ts, args[0])
 	select {
 	case <-p.done:
-	case <-time.After(15 * time.Second):
-		ts.Fatalf("%s: not within 15s", args[0])
+	case <-time.After(30 * time.Second):
+		ts.Fatalf("%s: not within 30s", args[0])
 	}
 	if got := strconv.Itoa(p.cmd.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("%s ended with %s; want %s\n%s", args[0], got, args[1], ts.ReadFile(args[0]+".err"))
@@ -125,7 +132,7 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		addr = args[0]
 	}
-	for range 500 {
+	for range tries {
 		resp, err := http.Get("http://" + addr + "/readyz")
 		if err == nil {
 			resp.Body.Close()
@@ -133,9 +140,9 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 				return
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		nap()
 	}
-	ts.Fatalf("waitready %s: not within 10s", addr)
+	ts.Fatalf("waitready %s: not within 30s", addr)
 }
 
 // waitFile waits until a file holds a text: "waitfile NAME TEXT".
@@ -143,14 +150,51 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: waitfile NAME TEXT")
 	}
-	for range 500 {
-		data, _ := os.ReadFile(ts.MkAbs(args[0]))
+	var data []byte
+	for range tries {
+		data, _ = os.ReadFile(ts.MkAbs(args[0]))
 		if bytes.Contains(data, []byte(args[1])) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		nap()
 	}
-	ts.Fatalf("waitfile %s: %q not within 10s", args[0], args[1])
+	ts.Fatalf("waitfile %s: %q not within 30s\n%s", args[0], args[1], data)
+}
+
+// waitGone waits until a file is not there: "waitgone NAME".
+func waitGone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitgone NAME")
+	}
+	for range tries {
+		if _, err := os.Lstat(ts.MkAbs(args[0])); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		nap()
+	}
+	ts.Fatalf("waitgone %s: still there after 30s", args[0])
+}
+
+// waitHTTP waits until a page of $ADMIN matches: "waithttp PATH REGEXP".
+func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waithttp PATH REGEXP")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	var body []byte
+	for range tries {
+		resp, err := http.Get("http://" + ts.Getenv("ADMIN") + args[0])
+		if err == nil {
+			body, _ = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want.Match(body) {
+				return
+			}
+		}
+		nap()
+	}
+	ts.Fatalf("waithttp %s: %q not within 30s\n%s", args[0], args[1], body)
 }
 
 // exitCode runs a command line and compares its exit code:
@@ -173,21 +217,26 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// request asks for a URL and prints the answer: "httpget PATH-OR-URL [STATUS]".
+// request asks for a URL and prints the answer: "httpget PATH-OR-URL [STATUS
+// [HEADER:VALUE...]]".
 func request(method string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if neg || len(args) < 1 || len(args) > 2 {
-			ts.Fatalf("usage: httpget|httppost PATH-OR-URL [STATUS]")
+		if neg || len(args) < 1 {
+			ts.Fatalf("usage: httpget|httppost PATH-OR-URL [STATUS [HEADER:VALUE...]]")
 		}
 		url, want := args[0], "200"
 		if strings.HasPrefix(url, "/") {
 			url = "http://" + ts.Getenv("ADMIN") + url
 		}
-		if len(args) == 2 {
+		if len(args) > 1 {
 			want = args[1]
 		}
 		req, err := http.NewRequest(method, url, http.NoBody)
 		ts.Check(err)
+		for _, h := range args[min(2, len(args)):] {
+			name, value, _ := strings.Cut(h, ":")
+			req.Header.Set(name, value)
+		}
 		resp, err := http.DefaultClient.Do(req)
 		ts.Check(err)
 		defer resp.Body.Close()

@@ -25,6 +25,8 @@ func (r row) verdict() string {
 	switch {
 	case math.IsNaN(r.floor):
 		return ""
+	case math.IsNaN(r.value):
+		return "too few tries"
 	case r.value <= r.target:
 		return "target met"
 	case r.value <= r.floor:

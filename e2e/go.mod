@@ -3,6 +3,8 @@ module github.com/sidecar-kit/sidecar/e2e
 go 1.26.0
 
 require (
+	github.com/chromedp/cdproto v0.159.1
+	github.com/chromedp/chromedp v0.22.1
 	github.com/sidecar-kit/sidecar/bench v0.0.0
 	k8s.io/api v0.36.0
 	k8s.io/apimachinery v0.36.0
@@ -12,6 +14,7 @@ require (
 
 require (
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/kr/text v0.2.0 // indirect

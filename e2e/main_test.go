@@ -159,35 +159,31 @@ func eventually(t *testing.T, limit time.Duration, what string, ask func() error
 	}
 }
 
-// daemon is a program of the machine that runs for the length of a test.
-type daemon struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
-}
-
-func start(t *testing.T, env []string, argv ...string) *daemon {
+// start runs a program of the machine for the length of a test; a failed test shows the
+// end of what it said.
+func start(t *testing.T, argv ...string) {
 	t.Helper()
-	d := &daemon{cmd: exec.Command(argv[0], argv[1:]...)}
-	d.cmd.Env = append(os.Environ(), env...)
-	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	if err := d.cmd.Start(); err != nil {
+	var log bytes.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		d.cmd.Process.Kill()
-		d.cmd.Wait()
+		cmd.Process.Kill()
+		cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(argv[0]), d.log.String())
+			said := log.Bytes()
+			t.Logf("%s said:\n%s", filepath.Base(argv[0]), said[max(0, len(said)-4000):])
 		}
 	})
-	return d
 }
 
-// published waits until the link under root names the commit.
-func published(t *testing.T, root, link, hash string) time.Duration {
+// published waits until the link "html" under root names the commit.
+func published(t *testing.T, root, hash string) time.Duration {
 	t.Helper()
 	return eventually(t, 20*time.Second, "publish "+hash, func() error {
-		target, err := os.Readlink(filepath.Join(root, link))
+		target, err := os.Readlink(filepath.Join(root, "html"))
 		if err != nil {
 			return err
 		}

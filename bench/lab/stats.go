@@ -67,7 +67,7 @@ func Quantile(values []float64, q float64) float64 {
 	return v[min(len(v)-1, max(0, int(math.Ceil(q*float64(len(v))))-1))]
 }
 
-// MS, MB and Ratio are how figures are printed.
+// MS prints seconds as milliseconds, with the digits that mean something.
 func MS(seconds float64) string {
 	ms := seconds * 1000
 	switch {

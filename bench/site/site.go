@@ -62,12 +62,13 @@ func (r Repo) Head() (string, error) { return r.Git(nil, "rev-parse", "refs/head
 func (r Repo) Fill(files int, total int64, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	sizes := spread(rng, files, total)
+	words := newText(rng)
 	stream, w := io.Pipe()
 	defer stream.Close()
 	go func() {
 		fmt.Fprintf(w, "commit refs/heads/%s\ncommitter bench <bench@example.com> 1700000000 +0000\ndata 5\nfill\n", Branch)
 		for i, size := range sizes {
-			content := body(rng, i, size)
+			content := words.body(i, size)
 			fmt.Fprintf(w, "M 100644 inline %s\ndata %d\n", Path(i), len(content))
 			w.Write(content)
 			io.WriteString(w, "\n")
@@ -146,27 +147,46 @@ func spread(rng *rand.Rand, files int, total int64) []int {
 	return sizes
 }
 
-// body is text that compresses about as well as markup does; every eighth file is a
-// picture, which does not compress.
-func body(rng *rand.Rand, i, size int) []byte {
-	b := make([]byte, 0, size+16)
+// text makes page bodies: words of a small language, the common ones common, between
+// tags. It compresses to about a third, as markup does.
+type text struct {
+	rng   *rand.Rand
+	words []string
+	pick  *rand.Zipf
+}
+
+func newText(rng *rand.Rand) *text {
+	t := &text{rng: rng, pick: rand.NewZipf(rng, 1.2, 8, vocabulary-1)}
+	for range vocabulary {
+		var w []byte
+		for range 1 + rng.IntN(4) {
+			w = append(w, "etaoinshrdlucmfw"[rng.IntN(16)], "aeiounrt"[rng.IntN(8)])
+		}
+		t.words = append(t.words, string(w))
+	}
+	return t
+}
+
+const vocabulary = 6000
+
+// body is the content of the i-th file; every eighth is a picture, which does not compress.
+func (t *text) body(i, size int) []byte {
+	b := make([]byte, 0, size+64)
 	if strings.HasSuffix(Path(i), ".png") {
 		for len(b) < size {
-			b = append(b, byte(rng.Uint32()))
+			b = append(b, byte(t.rng.Uint32()))
 		}
 		return b
 	}
 	b = fmt.Appendf(b, "<!-- page %d -->\n", i)
 	for len(b) < size {
-		switch rng.IntN(12) {
+		switch t.rng.IntN(40) {
 		case 0:
 			b = append(b, "</p>\n<p class=\"text\">"...)
 		case 1:
-			b = fmt.Appendf(b, "<a href=\"/%x\">", rng.Uint32())
+			b = fmt.Appendf(b, "<a href=\"/%x\">", t.rng.Uint32())
 		default:
-			for range 2 + rng.IntN(4) {
-				b = append(b, "etaoinshrdlucmfw"[rng.IntN(16)], "aeiounrt"[rng.IntN(8)])
-			}
+			b = append(b, t.words[t.pick.Uint64()]...)
 			b = append(b, ' ')
 		}
 	}

@@ -35,10 +35,10 @@ func visit(dir int, see func(content string)) {
 			continue // counted as incomplete
 		}
 		buf := make([]byte, 64)
-		switch n, err := syscall.Read(fd, buf); {
-		case err == syscall.EISDIR:
+		switch n, err := syscall.Read(fd, buf); err {
+		case syscall.EISDIR:
 			visit(fd, see)
-		case err == nil:
+		case nil:
 			see(string(buf[:n]))
 		}
 		syscall.Close(fd)

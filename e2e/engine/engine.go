@@ -40,9 +40,9 @@ func (e Engine) Do(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// Logs returns both streams of a container, interleaved.
+// Logs returns the end of both streams of a container, interleaved.
 func (e Engine) Logs(name string) string {
-	out, err := exec.Command(e.program, "logs", name).CombinedOutput()
+	out, err := exec.Command(e.program, "logs", "--tail", "30", name).CombinedOutput()
 	if err != nil {
 		return err.Error()
 	}

@@ -73,7 +73,8 @@ func TestLiveFollowsHeartbeats(t *testing.T) {
 
 func TestSameNameIsTheSameCondition(t *testing.T) {
 	var s Set
-	if s.Check("a") != s.Check("a") || s.Beat("b", 1) != s.Beat("b", 2) {
+	check, beat := s.Check("a"), s.Beat("b", 1)
+	if s.Check("a") != check || s.Beat("b", 2) != beat {
 		t.Error("a second declaration made a second condition")
 	}
 }

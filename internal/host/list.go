@@ -1,6 +1,10 @@
 package host
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sidecar-kit/sidecar/internal/secret"
+)
 
 // List is the value of a flag that may be repeated: cli.GenericFlag{Destination:
 // host.Strings(&cfg.Hooks)}. What a source says replaces the default as a whole,
@@ -9,6 +13,8 @@ type List struct {
 	// EnvSep separates the values in an environment variable; without it a
 	// variable is one value.
 	EnvSep string
+	// Secret says that values are printed as ***.
+	Secret bool
 
 	target *[]string
 	set    bool
@@ -34,7 +40,19 @@ func (l *List) Values() []string {
 	return *l.target
 }
 
-func (l *List) String() string { return strings.Join(l.Values(), " ") }
+// Shown returns what may be printed of the values.
+func (l *List) Shown() []string {
+	shown := l.Values()
+	if l != nil && l.Secret {
+		shown = make([]string, len(shown))
+		for i := range shown {
+			shown[i] = secret.Mask
+		}
+	}
+	return shown
+}
+
+func (l *List) String() string { return strings.Join(l.Shown(), " ") }
 
 // empty replaces the default by nothing, for "key: []" in a file.
 func (l *List) empty() { *l.target, l.set = nil, true }

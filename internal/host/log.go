@@ -50,7 +50,7 @@ func (c *command) announce(log zerolog.Logger) {
 			continue
 		}
 		if list, ok := o.value.(*List); ok {
-			settings.Strs(o.name(), list.Values())
+			settings.Strs(o.name(), list.Shown())
 			continue
 		}
 		settings.Str(o.name(), o.value.String())

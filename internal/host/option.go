@@ -115,6 +115,9 @@ func (o *option) name() string { return o.names[0] }
 
 // masked says that the value's text is not the value.
 func (o *option) masked() bool {
+	if list, ok := o.value.(*List); ok {
+		return list.Secret && len(list.Values()) > 0
+	}
 	r, ok := o.value.(interface{ Reveal() string })
 	return ok && r.Reveal() != o.value.String()
 }
@@ -142,7 +145,8 @@ func (o *option) complain(value string, from origin, err error) error {
 	if o.kind != "" {
 		want = "want " + o.kind
 	}
-	if _, secret := o.value.(interface{ Reveal() string }); secret {
+	_, secret := o.value.(interface{ Reveal() string })
+	if list, ok := o.value.(*List); secret || ok && list.Secret {
 		return fmt.Errorf("%s: %s", from.place(o), want)
 	}
 	return fmt.Errorf("%s: %q: %s", from.place(o), value, want)

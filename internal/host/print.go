@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -24,7 +25,7 @@ func (c *command) printConfig(w io.Writer) error {
 		}
 		comment := "# " + o.origin.String()
 		if o.masked() {
-			_, err = fmt.Fprintf(w, "%s (masked, give it again)\n# %s", comment, text)
+			_, err = fmt.Fprintf(w, "%s (masked, give it again)\n%s", comment, commentOut(string(text)))
 		} else {
 			_, err = fmt.Fprintf(w, "%s\n%s", comment, text)
 		}
@@ -35,9 +36,13 @@ func (c *command) printConfig(w io.Writer) error {
 	return nil
 }
 
+func commentOut(text string) string {
+	return "# " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n# ") + "\n"
+}
+
 func (o *option) yamlValue() any {
 	if list, ok := o.value.(*List); ok {
-		return append([]string{}, list.Values()...)
+		return append([]string{}, list.Shown()...)
 	}
 	text := o.value.String()
 	var plain yaml.Node

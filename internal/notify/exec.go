@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Exec struct {
 	Command string
 	Args    []string
 	Timeout time.Duration    // its process group is ended then; default 30s
-	Env     []string         // added to this process's environment
+	Env     []string         // the program's environment; nil is this process's own
 	Scrub   *secret.Scrubber // cleans the output; nil only escapes control bytes
 	Log     zerolog.Logger
 }
@@ -35,7 +36,7 @@ func (x Exec) Notify(ctx context.Context, e Event) error {
 	p, err := proc.Start(ctx, proc.Cmd{
 		Path: x.Command, Args: x.Args, Dir: e.Path, Stdout: &out, Stderr: &out,
 		Timeout: orDefault(x.Timeout, 30*time.Second),
-		Env:     append(append(os.Environ(), x.Env...), "SIDECAR_HASH="+e.Version, "GITSYNC_HASH="+e.Version),
+		Env:     append(x.environ(), "SIDECAR_HASH="+e.Version, "GITSYNC_HASH="+e.Version),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", x.Name(), err)
@@ -48,6 +49,13 @@ func (x Exec) Notify(ctx context.Context, e Event) error {
 	}
 	x.Log.Debug().Str("target", x.Name()).Str("output", text).Stringer("took", st.Took).Msg("notify program ran")
 	return nil
+}
+
+func (x Exec) environ() []string {
+	if x.Env == nil {
+		return os.Environ()
+	}
+	return slices.Clip(x.Env)
 }
 
 // tail keeps the end of what is written: that is where a program says why.

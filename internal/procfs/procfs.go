@@ -80,7 +80,7 @@ func zombies(root string, parent int) ([]int, error) {
 // parentheses and may hold anything, so the last one counts.
 func parseStat(data []byte) (state byte, ppid int) {
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 2 || len(fields[0]) != 1 {
+	if len(fields) < 2 || len(fields[0]) != 1 || fields[0][0] < 'A' {
 		return 0, 0
 	}
 	ppid, err := strconv.Atoi(string(fields[1]))

@@ -9,6 +9,7 @@
 package publish
 
 import (
+	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -30,7 +31,11 @@ func File(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = write(f)
+	out := bufio.NewWriterSize(f, 32<<10)
+	err = write(out)
+	if err == nil {
+		err = out.Flush()
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -64,8 +69,11 @@ type Tree struct {
 	link string
 }
 
+// ErrOccupied means that something else stands where the link belongs. It is not ours to remove.
+var ErrOccupied = errors.New("not a symbolic link")
+
 // Open prepares dir, where versions lie, and the folder that link lies in. What an interrupted run left unfinished is
-// removed. Something at link that is not a symbolic link is an error: it is not ours to remove.
+// removed. Something at link that is not a symbolic link is ErrOccupied.
 func Open(dir, link string) (*Tree, error) {
 	for _, d := range []string{dir, filepath.Dir(link)} {
 		if err := os.MkdirAll(d, 0o777); err != nil {
@@ -82,7 +90,7 @@ func Open(dir, link string) (*Tree, error) {
 	}
 	t := &Tree{dir: realDir, link: filepath.Join(parent, filepath.Base(link))}
 	if fi, err := os.Lstat(t.link); err == nil && fi.Mode().Type() != fs.ModeSymlink {
-		return nil, fmt.Errorf("%s is not a symbolic link; move it away or choose another name", link)
+		return nil, fmt.Errorf("%s is %w: move it away, or choose another name", link, ErrOccupied)
 	}
 	return t, t.sweep()
 }
@@ -123,9 +131,10 @@ func (t *Tree) Current() (path, version string) {
 	return target, filepath.Base(target)
 }
 
-// Stage makes a new empty folder for the next version and returns its absolute path.
+// Stage makes a new empty folder for the next version and returns its absolute path. The folder of versions is made
+// again where somebody removed it.
 func (t *Tree) Stage() (string, error) {
-	if err := os.MkdirAll(t.dir, 0o777); err != nil { // somebody may have removed it
+	if err := os.MkdirAll(t.dir, 0o777); err != nil {
 		return "", err
 	}
 	path := filepath.Join(t.dir, stagePrefix+rand.Text()[:10])
@@ -144,7 +153,8 @@ func (t *Tree) Place(version string) string {
 }
 
 // Commit gives the staged folder its place and swaps the link to it: durably, the content being the caller's to sync.
-// It returns the place. The tree that was seen before stays until Prune.
+// It returns the place once readers see the new tree, also with an error of what comes after that. The tree that was
+// seen before stays until Prune.
 func (t *Tree) Commit(stage, version string) (string, error) {
 	if filepath.Base(version) != version || strings.HasPrefix(version, ".") {
 		return "", fmt.Errorf("version %q is not a plain name", version)
@@ -170,13 +180,16 @@ func (t *Tree) Commit(stage, version string) (string, error) {
 	if err == nil {
 		err = t.swap(place)
 	}
-	if err == nil && old != "" {
+	if err != nil {
+		return "", err
+	}
+	if old != "" {
 		// The age of a tree that was replaced counts from now, and survives a restart. A tree that another user made, or
 		// that somebody removed meanwhile, refuses that; the new one is what readers see all the same.
 		now := time.Now()
 		_ = os.Chtimes(old, now, now)
 	}
-	return place, err
+	return place, syncDir(filepath.Dir(t.link))
 }
 
 // swap points the link at place.
@@ -193,11 +206,13 @@ func (t *Tree) swap(place string) error {
 	if err := os.Rename(tmp, t.link); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
-	return syncDir(parent)
+	return nil
 }
 
 // Restore points the link at a place that Commit returned, where somebody removed or changed the link.
-func (t *Tree) Restore(place string) error { return t.swap(place) }
+func (t *Tree) Restore(place string) error {
+	return errors.Join(t.swap(place), syncDir(filepath.Dir(t.link)))
+}
 
 // discard removes a path that readers do not see, in one step for whoever looks.
 func (t *Tree) discard(path string) error {

@@ -19,7 +19,7 @@ func TestGraceOutlivesTheContextByTheDrainTime(t *testing.T) {
 		if grace.Err() != nil {
 			t.Errorf("grace.Err() just before the deadline = %v; want nil", grace.Err())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if got := context.Cause(grace); got != context.DeadlineExceeded {
 			t.Errorf("Cause(grace) = %v; want deadline exceeded", got)

@@ -72,6 +72,19 @@ func (c credential) covers(raw string) int {
 // setting is one entry of --git-config.
 type setting struct{ key, value string }
 
+// parseGitConfigs reads the values of --git-config, one after another.
+func parseGitConfigs(values []string) ([]setting, error) {
+	var out []setting
+	for _, v := range values {
+		more, err := parseGitConfig(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, more...)
+	}
+	return out, nil
+}
+
 // parseGitConfig reads key:value pairs separated by commas. A key or value may stand in double quotes; a backslash
 // escapes, also a comma outside of quotes.
 func parseGitConfig(text string) ([]setting, error) {
@@ -146,7 +159,7 @@ func newDoor(a Access) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := parseGitConfig(a.GitConfig.Reveal())
+	settings, err := parseGitConfigs(a.GitConfig)
 	if err != nil {
 		return nil, err
 	}

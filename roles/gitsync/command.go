@@ -89,7 +89,7 @@ func accessFlags(a *Access) []cli.Flag {
 		&cli.StringFlag{Name: "token-file", Destination: &a.TokenFile, Usage: "`FILE` with a bearer token for http(s), read for each request"},
 		&cli.GenericFlag{Name: "askpass-url", Value: &a.AskpassURL, EnvVars: append(envs("ASKPASS_URL"), "GIT_ASKPASS_URL"), Usage: "`URL` that answers username= and password= lines"},
 		&cli.StringFlag{Name: "cookie-file", Destination: &a.CookieFile, EnvVars: append(envs("COOKIE_FILE"), "GIT_COOKIE_FILE"), Usage: "`FILE` of cookies for http(s), in Netscape format"},
-		&cli.GenericFlag{Name: "credential", Value: host.Strings(&a.Credentials), EnvVars: envs("CREDENTIAL"), Usage: "credential for one address and what lies below it, as JSON: {\"url\":...,\"username\":...,\"password-file\":...}; repeatable"},
+		&cli.GenericFlag{Name: "credential", Value: secretList(&a.Credentials), EnvVars: envs("CREDENTIAL"), Usage: "credential for one address and what lies below it, as JSON: {\"url\":...,\"username\":...,\"password-file\":...}; repeatable"},
 		&cli.StringFlag{Name: "ca-file", Destination: &a.CAFile, Usage: "`FILE` of authorities that vouch for the server, instead of the built-in ones"},
 		&cli.StringFlag{Name: "client-cert-file", Destination: &a.CertFile, Usage: "`FILE` with a client certificate for https"},
 		&cli.StringFlag{Name: "client-key-file", Destination: &a.KeyFile, Usage: "`FILE` with its key"},
@@ -102,13 +102,19 @@ func accessFlags(a *Access) []cli.Flag {
 		&cli.StringFlag{Name: "github-app-installation-id", Destination: &a.GitHubInstallationID, EnvVars: envs("GITHUB_APP_INSTALLATION_ID"), Usage: "installation of the GitHub App"},
 		&cli.GenericFlag{Name: "github-app-private-key", Value: &a.GitHubKey, EnvVars: envs("GITHUB_APP_PRIVATE_KEY"), Usage: "key of the GitHub App; better set by environment or file than here"},
 		&cli.StringFlag{Name: "github-app-private-key-file", Destination: &a.GitHubKeyFile, EnvVars: envs("GITHUB_APP_PRIVATE_KEY_FILE"), Usage: "`FILE` with the key of the GitHub App"},
-		&cli.GenericFlag{Name: "git-config", Value: &a.GitConfig, EnvVars: append(envs("GIT_CONFIG"), "GITSYNC_GIT_CONFIG_ADD"), Aliases: []string{"git-config-add"}, Usage: "git settings as key:value,...; http.extraHeader, http.sslCAInfo, http.userAgent and url.<base>.insteadOf count, others are named in the log"},
+		&cli.GenericFlag{Name: "git-config", Value: secretList(&a.GitConfig), EnvVars: append(envs("GIT_CONFIG"), "GITSYNC_GIT_CONFIG_ADD"), Aliases: []string{"git-config-add"}, Usage: "git settings as key:value,...; repeatable; http.extraHeader, http.sslCAInfo, http.userAgent and url.<base>.insteadOf count, others are named in the log"},
 	}
 }
 
 func colonList(target *[]string) *host.List {
 	l := host.Strings(target)
 	l.EnvSep = ":"
+	return l
+}
+
+func secretList(target *[]string) *host.List {
+	l := host.Strings(target)
+	l.Secret = true
 	return l
 }
 
@@ -141,6 +147,9 @@ func oldFlags(c *Config) []cli.Flag {
 	none := func(name string, dst *bool, env ...string) cli.Flag {
 		return &cli.BoolFlag{Name: name, Destination: dst, EnvVars: env, Hidden: true, Usage: "accepted, without effect"}
 	}
+	ignore := func(name string, dst *string, env ...string) cli.Flag {
+		return &cli.StringFlag{Name: name, Destination: dst, EnvVars: env, Hidden: true, Usage: "accepted, without effect"}
+	}
 	return []cli.Flag{
 		text("branch", &o.Branch, "GIT_SYNC_BRANCH", "GITSYNC_BRANCH"),
 		text("rev", &o.Rev, "GIT_SYNC_REV", "GITSYNC_REV"),
@@ -154,7 +163,9 @@ func oldFlags(c *Config) []cli.Flag {
 		none("add-user", &o.ignored.AddUser, envs("ADD_USER")...),
 		none("http-metrics", &o.ignored.HTTPMetrics, envs("HTTP_METRICS")...),
 		none("http-pprof", &o.ignored.HTTPPprof, envs("HTTP_PPROF")...),
-		text("git", &o.ignored.Git, envs("GIT")...),
+		ignore("git", &o.ignored.Git, envs("GIT")...),
+		ignore("filter", &o.ignored.Filter, envs("FILTER")...),
+		ignore("pre-publish-exechook-backoff", &o.ignored.PrePublishBackoff, envs("PRE_PUBLISH_EXECHOOK_BACKOFF")...),
 		text("change-permissions", &o.ignored.ChangePermissions, "GIT_SYNC_PERMISSIONS", "GITSYNC_CHANGE_PERMISSIONS"),
 		&cli.StringFlag{Name: "verbose", Aliases: []string{"v"}, Destination: &o.ignored.Verbose, EnvVars: envs("VERBOSE"), Hidden: true, Usage: "accepted, without effect: see --log-level"},
 	}

@@ -13,12 +13,10 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"github.com/sidecar-kit/sidecar/internal/backoff"
 	"github.com/sidecar-kit/sidecar/internal/exit"
@@ -27,7 +25,6 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/role"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/remote"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/store"
-	"github.com/sidecar-kit/sidecar/roles/gitsync/tree"
 )
 
 // Sync is the role at work.
@@ -36,6 +33,7 @@ type Sync struct {
 	env     role.Env
 	log     zerolog.Logger
 	door    *door
+	origin  string // --repo without credentials
 	want    func(path string, dir bool) bool
 	metrics *metrics
 	ready   *health.Check
@@ -48,11 +46,13 @@ type Sync struct {
 	repo   *repo
 	tree   *publish.Tree
 	subs   map[string]*submodule
+	walk   int // counts walks through submodules
 
 	st        state
 	place     string // what readers see of ours; empty when nothing is known to be right
 	spare     *spare
 	verified  time.Time
+	head      fs.FileInfo // of the published tree's HEAD when it was last read
 	pruneAt   time.Time
 	liveBytes int64
 	lastGood  time.Time
@@ -69,7 +69,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 		return nil, err
 	}
 	s := &Sync{
-		cfg: cfg, env: env, log: env.Log, door: d, metrics: newMetrics(env.Metrics),
+		cfg: cfg, env: env, log: env.Log, door: d, origin: cfg.Repo.String(), metrics: newMetrics(env.Metrics),
 		ready: env.Health.Check("first sync"), trigger: make(chan struct{}, 1), subs: make(map[string]*submodule),
 	}
 	s.beat = env.Health.Beat("sync loop", 2*cfg.SyncTimeout+2*max(cfg.Period, maxBackoff)+time.Minute)
@@ -97,12 +97,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 
 // Run syncs again and again until ctx ends.
 func (s *Sync) Run(ctx context.Context) error {
-	for _, key := range s.door.ignored() {
-		s.log.Warn().Str("key", key).Msg("this git setting has no effect here")
-	}
-	if !s.cfg.Access.SSHKnownHosts {
-		s.log.Warn().Msg("--ssh-known-hosts is off: an ssh server's identity is not checked")
-	}
+	s.warn()
 	defer s.close()
 	stop := s.startTargets(ctx)
 	defer stop()
@@ -115,8 +110,19 @@ func (s *Sync) Run(ctx context.Context) error {
 	})
 }
 
+// warn says at each start which settings do not do what one might think.
+func (s *Sync) warn() {
+	for _, key := range s.door.ignored() {
+		s.log.Warn().Str("key", key).Msg("this git setting has no effect here")
+	}
+	if !s.cfg.Access.SSHKnownHosts {
+		s.log.Warn().Msg("--ssh-known-hosts is off: an ssh server's identity is not checked")
+	}
+}
+
 // Once syncs until it succeeded once, and tells every target.
 func (s *Sync) Once(ctx context.Context) error {
+	s.warn()
 	defer s.close()
 	err := s.loop(ctx, 0, nil)
 	if err != nil {
@@ -234,20 +240,20 @@ func (s *Sync) attempt(ctx context.Context) error {
 		s.send()
 	}
 	if err := s.tidy(ctx, changed); err != nil && ctx.Err() == nil {
-		s.log.Warn().Err(err).Msg("tidying up did not work; what is published is not affected")
+		s.log.Warn().AnErr("err", err).Msg("tidying up did not work; what is published is not affected")
 	}
 	return nil
 }
 
 // record tells log, metrics, page and files how a pass went.
 func (s *Sync) record(changed bool, took time.Duration, err error) {
-	if ferr := writeError(absIn(s.cfg.Root, s.cfg.ErrorFile), err, map[string]any{"repo": s.cfg.Repo.String(), "ref": s.cfg.Ref}); ferr != nil {
-		s.log.Warn().Err(ferr).Msg("--error-file cannot be written")
+	if ferr := s.writeError(err); ferr != nil {
+		s.log.Warn().AnErr("err", ferr).Msg("--error-file cannot be written")
 	}
 	s.metrics.pass(changed, took, err)
 	s.showPass(changed, took, err)
 	if err != nil {
-		s.log.Error().Err(err).Dur("took", took).Msg("sync failed; what is published stays")
+		s.log.Error().AnErr("err", err).Stringer("took", took.Round(time.Microsecond)).Msg("sync failed; what is published stays")
 		if age := s.cfg.ReadyMaxAge; age > 0 && !s.lastGood.IsZero() && time.Since(s.lastGood) > age {
 			s.ready.Fail(fmt.Errorf("no success since %s", s.lastGood.UTC().Format(time.RFC3339)))
 		}
@@ -261,7 +267,7 @@ func (s *Sync) pass(ctx context.Context) (changed bool, err error) {
 	}
 	changed, err = s.sync(ctx)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-		s.log.Warn().Err(err).Msg("the stored objects are damaged; fetching them afresh beside what is published")
+		s.log.Warn().AnErr("err", err).Msg("the stored objects are damaged; fetching them afresh beside what is published")
 		s.metrics.rebuilt("objects")
 		if rerr := s.reset(); rerr != nil {
 			return false, errors.Join(err, rerr)
@@ -279,158 +285,26 @@ func (s *Sync) sync(ctx context.Context) (changed bool, err error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return s.standIn(ctx, err)
 	}
 	s.metrics.seen(commit)
 	if s.place != "" && plumbing.Hash(s.st.Commit) == commit && s.st.Depth == s.cfg.Depth {
 		return false, nil
 	}
+	return true, s.replace(ctx, commit)
+}
+
+// replace publishes a commit.
+func (s *Sync) replace(ctx context.Context, commit plumbing.Hash) error {
+	wake()
 	b, err := s.materialise(ctx, commit)
+	if err == nil {
+		err = s.publish(ctx, b)
+	}
 	if err != nil {
-		return false, errors.Join(err, b.discard())
+		return errors.Join(err, b.discard())
 	}
-	if err := s.publish(ctx, b); err != nil {
-		return false, errors.Join(err, b.discard())
-	}
-	return true, nil
-}
-
-// open makes the root ready, the first time and after it failed.
-func (s *Sync) open() error {
-	if s.repo != nil {
-		if _, err := os.Lstat(s.repo.path(own)); err == nil {
-			return nil
-		}
-		s.log.Warn().Str("path", s.root.path).Msg("the repository in the root is gone; making it afresh")
-		s.metrics.rebuilt("repository")
-		return s.reset()
-	}
-	unix.Umask(0o022)
-	if s.cfg.GroupWrite {
-		unix.Umask(0o002)
-	}
-	var err error
-	if s.root == nil {
-		if s.root, err = openRoot(&s.cfg, s.log); err != nil {
-			s.root = nil
-			return err
-		}
-	}
-	if s.tree, err = publish.Open(s.root.join(worktrees), s.cfg.Link); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			return rootError(s.cfg.Root, err)
-		}
-		return &exit.Error{Code: exit.Usage, Err: fmt.Errorf("--link: %w", err)}
-	}
-	if s.repo, err = openRepo(s.root, s.cfg.Repo.String(), s.log); err != nil {
-		return fmt.Errorf("--root %s: %w", s.cfg.Root, err)
-	}
-	s.recall()
 	return nil
-}
-
-// reset gives up the stored objects and starts with none. What is published stays.
-func (s *Sync) reset() error {
-	err := s.repo.close()
-	s.dropSpare()
-	s.closeSubmodules()
-	if aerr := s.repo.setAside(); aerr != nil {
-		return errors.Join(err, aerr)
-	}
-	s.repo, s.place, s.st = nil, "", state{}
-	repo, oerr := openRepo(s.root, s.cfg.Repo.String(), s.log)
-	s.repo = repo
-	return errors.Join(err, oerr)
-}
-
-// recall finds out whether what an earlier run published is right, and if so is ready at once.
-func (s *Sync) recall() {
-	s.st = readState(s.statePath())
-	s.ledger.open(s.repo.path(own, "notified.json"))
-	place, version := s.tree.Current()
-	if s.st.Repo != s.cfg.Repo.String() {
-		s.st.Complete, s.st.Shallow = nil, nil
-		return
-	}
-	if s.st.Commit.isZero() || version != s.st.Commit.String() || place != s.root.join(worktrees, s.st.Place) || s.st.Look != s.look() {
-		return
-	}
-	if s.st.Ref != s.cfg.Ref && s.st.Ref != "" {
-		return
-	}
-	if bad, err := s.verify(place); err != nil || len(bad) > 0 {
-		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
-		return
-	}
-	s.place = place
-	s.showPublished()
-	s.ready.OK()
-	s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link).Msg("found an earlier publish")
-	s.send()
-}
-
-// look sums up the settings that change what a tree looks like.
-func (s *Sync) look() string {
-	sparse := ""
-	if s.cfg.Sparse != "" {
-		data, err := os.ReadFile(s.cfg.Sparse)
-		sparse = fmt.Sprint(store.Sum(plumbing.BlobObject, data), err)
-	}
-	return fmt.Sprintf("git=%t links=%s modules=%s group=%t sparse=%s", s.cfg.DotGit, s.cfg.Links, s.cfg.Submodules, s.cfg.GroupWrite, sparse)
-}
-
-func (s *Sync) statePath() string { return s.repo.path(own, "state.json") }
-
-// check looks whether somebody touched what is published. The link is put back; a tree that is gone or changed is
-// forgotten, so that this pass builds it afresh beside.
-func (s *Sync) check() {
-	if s.place == "" {
-		return
-	}
-	if fi, err := os.Lstat(s.place); err != nil || !fi.IsDir() {
-		s.log.Warn().Str("path", s.place).Msg("the published tree is gone; building it afresh")
-		s.damaged("tree")
-		return
-	}
-	if place, _ := s.tree.Current(); place != s.place {
-		s.log.Warn().Str("path", s.cfg.Link).Msg("the link was changed; putting it back")
-		s.metrics.rebuilt("link")
-		if err := s.tree.Restore(s.place); err != nil {
-			s.log.Warn().Err(err).Msg("the link cannot be put back")
-			s.damaged("link")
-			return
-		}
-	}
-	head, err := os.ReadFile(s.repo.path("worktrees", s.st.Commit.String(), "HEAD"))
-	moved := s.cfg.DotGit && (err != nil || string(head) != s.st.Commit.String()+"\n")
-	due := s.cfg.VerifyEvery > 0 && time.Since(s.verified) > s.cfg.VerifyEvery
-	if !moved && !due {
-		return
-	}
-	if bad, err := s.verify(s.place); moved || err != nil || len(bad) > 0 {
-		s.log.Warn().Err(err).Int("files", len(bad)).Msg("what is published was touched; building it afresh beside")
-		s.damaged("files")
-	}
-}
-
-func (s *Sync) damaged(what string) {
-	s.metrics.rebuilt(what)
-	s.place = ""
-}
-
-// verify compares the tree at place with its manifest, and returns the files that differ.
-func (s *Sync) verify(place string) ([]string, error) {
-	records, err := s.readManifest(s.st.Commit.String())
-	if err != nil {
-		return nil, err
-	}
-	f, err := tree.OpenFolder(place)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	s.verified = time.Now()
-	return tree.Verify(f, records), nil
 }
 
 func (s *Sync) close() {
@@ -441,6 +315,6 @@ func (s *Sync) close() {
 		err = errors.Join(err, s.root.close())
 	}
 	if err != nil {
-		s.log.Debug().Err(err).Msg("closing")
+		s.log.Debug().AnErr("err", err).Msg("closing")
 	}
 }

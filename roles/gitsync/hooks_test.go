@@ -246,7 +246,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			b.cfg.Access.Credentials = []string{`{"url":"` + b.url + `","username":"u","password":"` + canary + `"}`}
 		},
 		"header": func(b *bench) {
-			b.cfg.Access.GitConfig = secret.New(`http.extraHeader:"Authorization: Basic ` + canary + `"`)
+			b.cfg.Access.GitConfig = []string{`http.extraHeader:"Authorization: Basic ` + canary + `"`}
 		},
 	} {
 		b := newBench(t)

@@ -4,10 +4,11 @@ import (
 	"os"
 	"time"
 
+	"io"
+
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
-	"io"
 
 	"github.com/sidecar-kit/sidecar/internal/publish"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/tree"

@@ -71,9 +71,11 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		return s.fetchAndBuild(ctx, commit)
 	}
 	if need {
-		err = s.metrics.phase("fetch", func() error { return s.fetch(ctx, commit, nil) })
+		if err := s.metrics.phase("fetch", func() error { return s.fetch(ctx, commit, nil) }); err != nil {
+			return nil, errors.Join(err, s.keepSpare(spare))
+		}
 	}
-	if b := spare.ready(); err == nil && b != nil {
+	if b := spare.ready(); b != nil {
 		b.commit = commit
 		err := s.metrics.phase("materialise", func() error { return s.applyTo(ctx, b, spare.commit) })
 		if err == nil || ctx.Err() != nil {
@@ -82,9 +84,9 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 		if derr := b.discard(); derr != nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
 			return nil, errors.Join(err, derr)
 		}
-		s.log.Debug().Err(err).Msg("the spare tree could not be used")
-	} else if derr := spare.discard(); err != nil || derr != nil {
-		return nil, errors.Join(err, derr)
+		s.log.Debug().AnErr("err", err).Msg("the spare tree could not be used")
+	} else if err := spare.discard(); err != nil {
+		return nil, err
 	}
 	return s.build(ctx, commit, reuse)
 }
@@ -97,9 +99,10 @@ func (s *Sync) fetch(ctx context.Context, commit plumbing.Hash, sink store.Sink)
 	got, err := fetch(ctx, s.remote, s.repo.store, req, sink, s.cfg.MaxBytes)
 	if errors.Is(err, store.ErrCorrupt) && len(req.Haves) > 0 {
 		// Either what is here is damaged, or what was sent. Without what is here, only the latter is left.
-		s.log.Warn().Err(err).Msg("the pack cannot be used; asking for all of it")
+		s.log.Warn().AnErr("err", err).Msg("the pack cannot be used; asking for all of it")
 		req.Haves, req.Shallow = nil, nil
-		got, err = fetch(ctx, s.remote, s.repo.store, req, sink, s.cfg.MaxBytes)
+		// What the sink has written is right, and it writes nothing twice: the rest comes from the store.
+		got, err = fetch(ctx, s.remote, s.repo.store, req, nil, s.cfg.MaxBytes)
 	}
 	if errors.Is(err, store.ErrCorrupt) {
 		return fmt.Errorf("the server sent what is no right pack: %v", err) //nolint:errorlint // nothing here is corrupt

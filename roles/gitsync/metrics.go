@@ -27,6 +27,9 @@ type metrics struct {
 	want, has string
 }
 
+// unseenMetrics is for runs that nobody scrapes.
+func unseenMetrics() prometheus.Registerer { return prometheus.NewRegistry() }
+
 func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "sidecar_sync_" + name, Help: help})

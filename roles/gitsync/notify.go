@@ -45,7 +45,7 @@ func (s *Sync) makeTargets() []*target {
 		out = append(out, t)
 	}
 	if h.Exec != "" {
-		add("exechook", notify.Exec{Command: h.Exec, Timeout: h.ExecTimeout, Scrub: s.door.scrub, Log: s.log}, h.ExecBackoff)
+		add("exechook", notify.Exec{Command: h.Exec, Env: hookEnv(), Timeout: h.ExecTimeout, Scrub: s.door.scrub, Log: s.log}, h.ExecBackoff)
 	}
 	if h.Webhook.Reveal() != "" {
 		add("webhook", notify.HTTP{
@@ -69,7 +69,7 @@ func (s *Sync) startTargets(ctx context.Context) func() {
 	for _, t := range s.targets {
 		wg.Go(func() {
 			if err := t.queue.Run(ctx); err != nil {
-				s.log.Error().Err(err).Str("target", t.Name()).Msg("telling ended")
+				s.log.Error().AnErr("err", err).Str("target", t.Name()).Msg("telling ended")
 			}
 		})
 	}
@@ -110,12 +110,12 @@ func (s *Sync) notified(t *target) string { return s.ledger.last(t.Name()) }
 func (s *Sync) told(t *target, e notify.Event, err error) {
 	s.metrics.hook(t.kind, err)
 	if err != nil {
-		s.log.Warn().Err(err).Str("target", t.Name()).Str("commit", e.Version).Msg("telling failed")
+		s.log.Warn().AnErr("err", err).Str("target", t.Name()).Str("commit", e.Version).Msg("telling failed")
 		return
 	}
 	s.log.Info().Str("target", t.Name()).Str("commit", e.Version).Msg("told")
 	if err := s.ledger.note(t.Name(), e.Version); err != nil {
-		s.log.Warn().Err(err).Msg("cannot note who was told; after a restart they are told again")
+		s.log.Warn().AnErr("err", err).Msg("cannot note who was told; after a restart they are told again")
 	}
 }
 

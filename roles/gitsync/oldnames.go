@@ -27,6 +27,7 @@ type oldNames struct {
 type ignored struct {
 	AddUser, HTTPMetrics, HTTPPprof bool
 	Git, ChangePermissions          string
+	Filter, PrePublishBackoff       string
 	Verbose                         string
 }
 

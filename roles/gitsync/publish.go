@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/sidecar-kit/sidecar/internal/proc"
+	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/tree"
 )
 
@@ -32,25 +33,32 @@ func (s *Sync) publish(ctx context.Context, b *built) error {
 	// From here on nothing asks ctx: the swap happens whole or not at all, and takes no time.
 	start := time.Now()
 	place, err := s.tree.Commit(b.stage, version)
-	if err != nil {
+	if place == "" {
 		return fmt.Errorf("publish %s: %w", version, err)
+	}
+	if err != nil {
+		s.log.Warn().AnErr("err", err).Msg("readers see the new tree, but a power cut may undo that")
 	}
 	b.stage = ""
 	s.metrics.observe("publish", time.Since(start))
 	old := s.st.Commit
 	s.place, s.verified = place, time.Now()
-	s.st.Repo, s.st.Ref, s.st.Look = s.cfg.Repo.String(), s.cfg.Ref, s.look()
+	s.st.Repo, s.st.Ref, s.st.Look = s.origin, s.cfg.Ref, s.look()
 	s.st.Commit, s.st.Published = hash(b.commit), time.Now().UTC()
 	if s.st.Place, err = filepath.Rel(s.root.join(worktrees), place); err != nil {
 		return err
 	}
-	s.log.Info().Stringer("commit", s.st.Commit).Stringer("was", old).Str("path", s.cfg.Link).Msg("published")
+	note := s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link)
+	if !old.isZero() {
+		note = note.Stringer("was", old)
+	}
+	note.Msg("published")
 	s.showPublished()
 	s.metrics.published(version)
 	// What follows is not what readers see: a failure is told, and does not undo the publish.
 	err = errors.Join(s.writeManifest(version, b.records), s.st.write(s.statePath()), touch(absIn(s.cfg.Root, s.cfg.TouchFile)), b.folder.Close())
 	if err != nil {
-		s.log.Warn().Err(err).Msg("the publish could not be noted; after a restart it is made again")
+		s.log.Warn().AnErr("err", err).Msg("the publish could not be noted; after a restart it is made again")
 	}
 	return nil
 }
@@ -86,7 +94,7 @@ func (s *Sync) gate(ctx context.Context, b *built) error {
 	h := s.cfg.Hooks
 	if h.PrePublish != "" {
 		if err := s.inTree(ctx, b, h.PrePublish, h.PrePublishTimeout); err != nil {
-			s.log.Warn().Err(err).Msg("--pre-publish-exechook-command failed; publishing all the same")
+			s.log.Warn().AnErr("err", err).Msg("--pre-publish-exechook-command failed; publishing all the same")
 			s.metrics.hook("pre-publish", err)
 			s.prePublish = err
 		} else {
@@ -109,7 +117,7 @@ func (s *Sync) inTree(ctx context.Context, b *built, command string, timeout tim
 	var out tail
 	p, err := proc.Start(ctx, proc.Cmd{
 		Path: command, Dir: b.stage, Timeout: timeout, Stdout: &out, Stderr: &out,
-		Env: append(os.Environ(), "GITSYNC_HASH="+b.commit.String(), "SIDECAR_HASH="+b.commit.String()),
+		Env: append(hookEnv(), "GITSYNC_HASH="+b.commit.String(), "SIDECAR_HASH="+b.commit.String()),
 	})
 	if err != nil {
 		return err
@@ -118,6 +126,26 @@ func (s *Sync) inTree(ctx context.Context, b *built, command string, timeout tim
 		return fmt.Errorf("%s: %w: %s", command, err, s.door.scrub.Clean(out.String()))
 	}
 	return nil
+}
+
+// hookEnv is the environment of the programs that are run: this process's own without what opens a repository.
+func hookEnv() []string {
+	hidden := map[string]bool{}
+	for _, name := range []string{"PASSWORD", "CREDENTIAL", "GITHUB_APP_PRIVATE_KEY", "GIT_CONFIG", "GIT_CONFIG_ADD", "ASKPASS_URL", "WEBHOOK_URL"} {
+		for _, prefix := range []string{"SIDECAR_SYNC_", "GITSYNC_", "GIT_SYNC_"} {
+			hidden[prefix+name] = true
+		}
+	}
+	hidden["GIT_ASKPASS_URL"] = true
+	env := []string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		address := strings.HasSuffix(name, "_REPO") || name == "CONTENTS_SOURCE_URL"
+		if !hidden[name] && !(address && secret.Redact(value) != value) {
+			env = append(env, pair)
+		}
+	}
+	return env
 }
 
 // tail keeps the last bytes of what a program says.
@@ -145,7 +173,7 @@ func (s *Sync) tidy(ctx context.Context, changed bool) error {
 		s.spareTried = s.st.Commit
 		errs = append(errs, s.makeSpare(ctx), s.writeIndex())
 	}
-	keep := []string{}
+	keep := []string{s.place}
 	if s.spare != nil {
 		keep = append(keep, s.spare.stage)
 	}
@@ -156,11 +184,11 @@ func (s *Sync) tidy(ctx context.Context, changed bool) error {
 		s.pruneAt = time.Now().Add(next)
 	}
 	if changed {
-		errs = append(errs, s.repo.sweep(s.place), s.compact(), s.forgetOld())
+		errs = append(errs, s.repo.sweep(s.place), s.compact(), s.compactModules(), s.forgetOld())
 		errs = append(errs, s.syncAll())
 	}
 	s.repo.store.Rest()
-	debug.FreeOSMemory()
+	rest()
 	return errors.Join(errs...)
 }
 
@@ -174,10 +202,13 @@ func (s *Sync) syncAll() error {
 	return errors.Join(f.SyncAll(), f.Close())
 }
 
+// maxPacks is how many packs a store may have before they are made one: each costs an open file and a search.
+const maxPacks = 16
+
 // compact drops objects that the published commit does not need, when that pays.
 func (s *Sync) compact() error {
 	packs, bytes := s.repo.store.Stats()
-	due := packs > 16 || bytes > 2*s.liveBytes+(8<<20)
+	due := packs > maxPacks || bytes > 2*s.liveBytes+(8<<20)
 	if s.liveBytes == 0 && packs == 1 {
 		s.liveBytes, due = bytes, false // a first fetch brings nothing that is not needed
 	}

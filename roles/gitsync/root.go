@@ -54,7 +54,7 @@ func openRoot(cfg *Config, log zerolog.Logger) (*root, error) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("--root %s: another sync is at work in it", cfg.Root), dir.Close())
 	} else if err != nil {
-		log.Warn().Err(err).Str("path", path).Msg("the file system has no locks; take care that nobody else syncs here")
+		log.Warn().AnErr("err", err).Str("path", path).Msg("the file system has no locks; take care that nobody else syncs here")
 	}
 	if err := errors.Join(r.probe(), r.inspect(cfg, log)); err != nil {
 		return nil, errors.Join(rootError(cfg.Root, err), dir.Close())
@@ -180,12 +180,14 @@ func (r *repo) path(parts ...string) string {
 func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 	rp := &repo{root: r}
 	if fi, err := os.Lstat(rp.path(own)); err == nil && fi.IsDir() {
-		st, err := store.Open(rp.path("objects", "pack"))
+		err := rp.writable()
 		if err == nil {
-			rp.store = st
+			rp.store, err = store.Open(rp.path("objects", "pack"))
+		}
+		if err == nil {
 			return rp, rp.sweepTemps()
 		}
-		log.Warn().Err(err).Msg("the repository in the root is broken; fetching it afresh")
+		log.Warn().AnErr("err", err).Msg("the repository in the root is broken; fetching it afresh")
 	}
 	if err := rp.setAside(); err != nil {
 		return nil, err
@@ -196,6 +198,17 @@ func openRepo(r *root, origin string, log zerolog.Logger) (*repo, error) {
 	st, err := store.Open(rp.path("objects", "pack"))
 	rp.store = st
 	return rp, err
+}
+
+// writable finds out whether the repository is this user's: after a change of user everything that it holds can be
+// fetched again.
+func (r *repo) writable() error {
+	for _, dir := range []string{r.path(own), r.path("objects", "pack"), r.path("worktrees")} {
+		if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+			return &fs.PathError{Op: "write to", Path: dir, Err: err}
+		}
+	}
+	return nil
 }
 
 // sweepTemps removes the files that a kill left half written.

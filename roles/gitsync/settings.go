@@ -78,7 +78,7 @@ type Access struct {
 	GitHubKey            secret.Value
 	GitHubKeyFile        string
 
-	GitConfig secret.Value // may hold a token in http.extraHeader
+	GitConfig []string // may hold a token in http.extraHeader
 }
 
 // Hooks say who is told.
@@ -109,8 +109,12 @@ type Failures struct {
 	set bool
 }
 
-// Set takes a number; -1 bears any.
+// Set takes a number; -1 bears any, nothing is "not given".
 func (f *Failures) Set(text string) error {
+	if text == "" {
+		*f = Failures{}
+		return nil
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		return errors.New("want a whole number, -1 for no limit")
@@ -166,7 +170,7 @@ func (c *Config) Validate() error {
 	if c.Root == "" {
 		errs = append(errs, errors.New("--root is empty: name the folder of the shared volume, e.g. --root /data"))
 	}
-	if c.Ref == "" || strings.HasPrefix(c.Ref, "-") || strings.ContainsAny(c.Ref, " ~^:?*[\\\x00") {
+	if c.Ref == "" || strings.HasPrefix(c.Ref, "-") || strings.ContainsAny(c.Ref, " ~^:?*[\\\x00") || strings.Contains(c.Ref, "..") {
 		errs = append(errs, fmt.Errorf("--ref %q is not a branch, tag, full hash or HEAD", c.Ref))
 	}
 	errs = append(errs, c.checkLink(), c.checkTimes(), c.checkNumbers(), c.checkHooks(), c.Access.check())
@@ -331,7 +335,7 @@ func (a *Access) check() error {
 	if _, err := parseCredentials(a.Credentials); err != nil {
 		errs = append(errs, fmt.Errorf("--credential: %w", err))
 	}
-	if _, err := parseGitConfig(a.GitConfig.Reveal()); err != nil {
+	if _, err := parseGitConfigs(a.GitConfig); err != nil {
 		errs = append(errs, fmt.Errorf("--git-config: %w", err))
 	}
 	return errors.Join(errs...)

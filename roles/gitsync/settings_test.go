@@ -57,7 +57,7 @@ func TestValidateNamesTheFlagAndTheRemedy(t *testing.T) {
 		{"half a certificate", func(c *Config) { c.Access.CertFile = "/c" }, "--client-cert-file --client-key-file"},
 		{"half an App", func(c *Config) { c.Access.GitHubAppID = "1" }, "--github-app-installation-id"},
 		{"credential", func(c *Config) { c.Access.Credentials = []string{`{"password":"` + canary + `"`} }, "--credential JSON"},
-		{"git config", func(c *Config) { c.Access.GitConfig = secret.New("http.extraHeader " + canary) }, "--git-config key:value"},
+		{"git config", func(c *Config) { c.Access.GitConfig = []string{"http.extraHeader " + canary} }, "--git-config key:value"},
 		{"permissions", func(c *Config) { c.old.ignored.ChangePermissions = "0755" }, "--change-permissions --group-write"},
 		{"wait", func(c *Config) { c.old.Wait = "soon" }, `--wait "soon" --period`},
 		{"old timeout", func(c *Config) { c.old.Timeout = "1m" }, `--timeout "1m" --sync-timeout`},

@@ -59,7 +59,7 @@ func (s *Sync) dropSpare() {
 		return
 	}
 	if err := publish.RemoveAll(s.spare.stage); err != nil {
-		s.log.Debug().Err(err).Msg("removing the spare tree")
+		s.log.Debug().AnErr("err", err).Msg("removing the spare tree")
 	}
 	s.spare = nil
 }
@@ -109,6 +109,16 @@ func (sp *spare) ready() *built {
 		return nil
 	}
 	return sp.b
+}
+
+// keepSpare takes a spare back that was not needed after all: the fetch failed.
+func (s *Sync) keepSpare(sp *spare) error {
+	b := sp.ready()
+	if b == nil {
+		return sp.discard()
+	}
+	s.spare = &spare{stage: sp.stage, commit: sp.commit}
+	return b.folder.Close()
 }
 
 // discard removes a spare that was taken.

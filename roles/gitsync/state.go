@@ -97,7 +97,8 @@ type errorFile struct {
 }
 
 // writeError publishes or removes the error file.
-func writeError(name string, err error, args map[string]any) error {
+func (s *Sync) writeError(err error) error {
+	name := absIn(s.cfg.Root, s.cfg.ErrorFile)
 	if name == "" {
 		return nil
 	}
@@ -111,7 +112,10 @@ func writeError(name string, err error, args map[string]any) error {
 		return derr
 	}
 	return publish.File(name, 0o644, func(w io.Writer) error {
-		return json.NewEncoder(w).Encode(errorFile{Msg: "error syncing repo, will retry", Err: err.Error(), Args: args})
+		return json.NewEncoder(w).Encode(errorFile{
+			Msg: "error syncing repo, will retry", Err: err.Error(),
+			Args: map[string]any{"repo": s.origin, "ref": s.cfg.Ref},
+		})
 	})
 }
 

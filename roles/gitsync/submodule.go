@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -26,6 +28,8 @@ const (
 type submodule struct {
 	remote remote.Remote
 	store  *store.Store
+	// tips are commits that are complete here, and the walk that wanted each last.
+	tips map[plumbing.Hash]int
 }
 
 // level is one repository on the way down: the top one or a submodule.
@@ -40,6 +44,7 @@ type level struct {
 // modulesOf returns what gives the walk the content of submodules.
 func (s *Sync) modulesOf(ctx context.Context, commit plumbing.Hash) func(string, plumbing.Hash) (tree.Node, bool, error) {
 	var levels []*level
+	s.walk++
 	return func(path string, want plumbing.Hash) (tree.Node, bool, error) {
 		if levels == nil {
 			top, err := tree.Root(s.repo.store, commit)
@@ -92,13 +97,15 @@ func (s *Sync) module(ctx context.Context, parent *level, path string, want plum
 		return nil, err
 	}
 	if !sub.store.Has(want) {
-		req := remote.FetchRequest{Wants: []plumbing.Hash{want}, Depth: 1}
+		have := slices.Collect(maps.Keys(sub.tips))
+		req := remote.FetchRequest{Wants: []plumbing.Hash{want}, Haves: have, Shallow: have, Depth: 1}
 		got, err := fetch(ctx, sub.remote, sub.store, req, nil, s.cfg.MaxBytes)
 		if err != nil {
 			return nil, err
 		}
 		s.metrics.fetched(got.Bytes, got.Objects)
 	}
+	sub.tips[want] = s.walk
 	node, err := tree.Root(sub.store, want)
 	return &level{url: addr, node: node, deep: parent.deep + 1}, err
 }
@@ -133,9 +140,26 @@ func (s *Sync) submodule(addr string) (*submodule, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	sub := &submodule{r, st}
+	sub := &submodule{r, st, make(map[plumbing.Hash]int)}
 	s.subs[addr] = sub
 	return sub, nil
+}
+
+// compactModules drops what the published tree does not need of submodules that changed often.
+func (s *Sync) compactModules() error {
+	var errs []error
+	for _, sub := range s.subs {
+		if packs, _ := sub.store.Stats(); packs <= maxPacks || s.cfg.GC == "off" {
+			continue
+		}
+		maps.DeleteFunc(sub.tips, func(_ plumbing.Hash, walk int) bool { return walk != s.walk })
+		tips := slices.Collect(maps.Keys(sub.tips))
+		if len(tips) > 0 {
+			_, err := sub.store.Compact(tips, tips)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sameServer tells whether two addresses lead to one server, so that the credentials of the one may go to the other.
@@ -148,7 +172,7 @@ func sameServer(a, b string) bool {
 func (s *Sync) closeSubmodules() {
 	for addr, sub := range s.subs {
 		if err := errors.Join(sub.remote.Close(), sub.store.Close()); err != nil {
-			s.log.Debug().Err(err).Msg("closing a submodule")
+			s.log.Debug().AnErr("err", err).Msg("closing a submodule")
 		}
 		delete(s.subs, addr)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,12 +25,11 @@ const (
 // newTrigger answers the push webhooks of GitHub, Gitea, Forgejo and Bitbucket (HMAC of the body) and of GitLab (a token). What
 // the body says is not believed: it only makes us ask the repository at once.
 func newTrigger(secretFile string, wake chan<- struct{}, log zerolog.Logger) http.Handler {
-	turn := make(chan time.Time, 1)
-	turn <- time.Time{}
+	calm := &calm{wake: wake}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, err := secret.File(secretFile)
 		if err != nil {
-			log.Warn().Err(err).Msg("--trigger-secret-file cannot be read; the push webhook is refused")
+			log.Warn().AnErr("err", err).Msg("--trigger-secret-file cannot be read; the push webhook is refused")
 			http.Error(w, "not available", http.StatusServiceUnavailable)
 			return
 		}
@@ -43,17 +43,48 @@ func newTrigger(secretFile string, wake chan<- struct{}, log zerolog.Logger) htt
 			http.Error(w, "signature does not fit", http.StatusForbidden)
 			return
 		}
-		last := <-turn
-		if time.Since(last) >= triggerEvery {
-			last = time.Now()
-			select {
-			case wake <- struct{}{}:
-			default: // one waits already
-			}
-		}
-		turn <- last
+		calm.pass()
 		w.WriteHeader(http.StatusAccepted)
 	})
+}
+
+// calm passes triggers on, at most one per triggerEvery. One that comes too early is passed on later, not dropped: the
+// push it tells of may have come after the look that the one before caused.
+type calm struct {
+	wake chan<- struct{}
+
+	mu      sync.Mutex
+	last    time.Time
+	pending bool
+}
+
+func (c *calm) pass() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending {
+		return
+	}
+	if early := triggerEvery - time.Since(c.last); early > 0 {
+		c.pending = true
+		time.AfterFunc(early, c.now)
+		return
+	}
+	c.send()
+}
+
+func (c *calm) now() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = false
+	c.send()
+}
+
+func (c *calm) send() {
+	c.last = time.Now()
+	select {
+	case c.wake <- struct{}{}:
+	default: // one waits already
+	}
 }
 
 // authentic compares in constant time.

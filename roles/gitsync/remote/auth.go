@@ -204,7 +204,7 @@ func parseAskpass(r io.Reader) (user, password string, err error) {
 		}
 	}
 	if password == "" {
-		return "", "", fmt.Errorf("%w: the answer of --askpass-url has no line password=...", ErrAuth)
+		return "", "", fmt.Errorf("%w: the answer of --askpass-url has no line that begins with password=", ErrAuth)
 	}
 	return user, password, nil
 }

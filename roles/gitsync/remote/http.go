@@ -29,7 +29,7 @@ const (
 type httpRemote struct {
 	cfg  Config
 	loc  location
-	tr   *http.Transport
+	tr   *straight
 	auth *authorizer
 	home *url.URL // the address as given, without credentials
 
@@ -60,21 +60,22 @@ func openHTTP(cfg Config, loc location) (Remote, error) {
 	}
 	home := &url.URL{Scheme: loc.scheme, Host: loc.host, Path: strings.TrimRight(loc.path, "/"), RawQuery: loc.query}
 	h := &httpRemote{cfg: cfg, loc: loc, home: home}
+	dial := (&net.Dialer{Timeout: cfg.Timeouts.Dial, KeepAlive: 30 * time.Second}).DialContext
 	// HTTP/1.1 only: one connection carries one request at a time anyway, and a poll costs less.
-	h.tr = &http.Transport{
+	h.tr = &straight{dial: dial, tls: tlsc, timeouts: cfg.Timeouts, proxied: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: cfg.Timeouts.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        tlsc,
 		TLSHandshakeTimeout:    cfg.Timeouts.Dial,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ResponseHeaderTimeout:  cfg.Timeouts.Response,
-		MaxResponseHeaderBytes: 64 << 10,
+		MaxResponseHeaderBytes: maxResponseHeader,
 		MaxIdleConnsPerHost:    2,
-		IdleConnTimeout:        10 * time.Minute,
+		IdleConnTimeout:        idleFor,
 		DisableCompression:     true,
 		ReadBufferSize:         16 << 10,
 		WriteBufferSize:        4 << 10,
-	}
+	}}
 	if h.auth, err = newAuthorizer(cfg, loc, h.tr); err != nil {
 		return nil, err
 	}

@@ -206,5 +206,8 @@ func (h *httpRemote) explain(what string, err error) error {
 }
 
 func explain(what string, loc location, err error) error {
+	if errors.Is(err, ErrUnreachable) {
+		return fmt.Errorf("%s of %s: %w: check --repo, the name service and what the network lets through", what, loc, err)
+	}
 	return fmt.Errorf("%s of %s: %w", what, loc, err)
 }

@@ -61,6 +61,7 @@ func openLocalRepo(path string) (*localRepo, error) {
 	shared := cache.NewObjectLRU(localCache)
 	opts := filesystem.Options{KeepDescriptors: true, LargeObjectThreshold: streamAbove}
 	// The plain filesystem: files of a repository may be links to elsewhere.
+	//lint:ignore SA1019 the alternative refuses such links
 	split := dotgit.NewRepositoryFilesystem(osfs.New(dir, osfs.WithChrootOS()), osfs.New(common, osfs.WithChrootOS()))
 	r := &localRepo{refs: filesystem.NewStorageWithOptions(split, shared, opts)}
 	if err := checkLocalFormat(r.refs, common); err != nil {
@@ -71,6 +72,7 @@ func openLocalRepo(path string) (*localRepo, error) {
 		return nil, err
 	}
 	for _, home := range homes {
+		//lint:ignore SA1019 see above
 		d := dotgit.New(osfs.New(home, osfs.WithChrootOS()))
 		r.stores = append(r.stores, filesystem.NewObjectStorageWithOptions(d, shared, opts))
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 )
@@ -61,14 +60,6 @@ func (s *source) next(n int) ([]byte, error) {
 	b := s.buf[s.r : s.r+n]
 	s.skip(n)
 	return b, nil
-}
-
-func (s *source) uint32() (uint32, error) {
-	b, err := s.next(4)
-	if err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint32(b), nil
 }
 
 func (s *source) byte() (byte, error) {

@@ -10,9 +10,10 @@ import (
 	"math"
 	"sync"
 
+	"compress/zlib"
+
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/klauspost/compress/zlib"
 )
 
 // Cache keeps compressed objects of a source that answers many fetches. Its zero value is ready.
