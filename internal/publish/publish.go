@@ -167,7 +167,7 @@ func (t *Tree) Commit(stage, version string) (string, error) {
 			return "", err
 		}
 	}
-	if err := t.discard(place); err != nil {
+	if err := t.aside(place, version); err != nil {
 		return "", err
 	}
 	if err := os.Rename(stage, place); err != nil {
@@ -190,6 +190,25 @@ func (t *Tree) Commit(stage, version string) (string, error) {
 		_ = os.Chtimes(old, now, now)
 	}
 	return place, syncDir(filepath.Dir(t.link))
+}
+
+// aside makes room at place. What lies there is an earlier tree of the same version, which a reader may still hold: it
+// gets another place, and goes when its time is over.
+func (t *Tree) aside(place, version string) error {
+	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for n := 2; ; n++ {
+		dir := filepath.Join(t.dir, "."+strconv.Itoa(n))
+		free := filepath.Join(dir, version)
+		if _, err := os.Lstat(free); err == nil {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+		return os.Rename(place, free)
+	}
 }
 
 // swap points the link at place.

@@ -83,12 +83,20 @@ func TestCommitSwapsTheLink(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(one, "a")); string(data) != "one" || err != nil {
 		t.Errorf("the old tree holds %q, %v; want it to stay", data, err)
 	}
-	commit(t, tr, "v1", "one again") // back: the old place is taken by what nobody sees
+	held, err := os.OpenRoot(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	commit(t, tr, "v1", "one again") // back: the old tree of that name makes room, for a reader that holds it
 	wantSeen(t, root, "v1", "one again")
-	if got := list(t, root+"/versions"); got != "v1 v2" {
+	if got := list(t, root+"/versions"); got != ".2 v1 v2" {
 		t.Errorf("versions holds %q", got)
 	}
-	if got := tr.Versions(); !slices.Equal(got, []string{"v1", "v2"}) {
+	if data, err := held.ReadFile("a"); string(data) != "one" || err != nil {
+		t.Errorf("a reader of the first v1 sees %q, %v; want it undisturbed", data, err)
+	}
+	if got := tr.Versions(); !slices.Equal(got, []string{"v1", "v1", "v2"}) {
 		t.Errorf("Versions = %v", got)
 	}
 }

@@ -91,6 +91,9 @@ func (s *Sync) materialise(ctx context.Context, commit plumbing.Hash) (*built, e
 	return s.build(ctx, commit, reuse)
 }
 
+// maxComplete bounds the commits that a server is told we have.
+const maxComplete = 32
+
 // fetch brings a commit and records what is complete now.
 func (s *Sync) fetch(ctx context.Context, commit plumbing.Hash, sink store.Sink) error {
 	req := remote.FetchRequest{
@@ -125,6 +128,8 @@ func (s *Sync) fetch(ctx context.Context, commit plumbing.Hash, sink store.Sink)
 	s.st.Depth = s.cfg.Depth
 	if !s.st.complete(commit) {
 		s.st.Complete = append(s.st.Complete, hash(commit))
+		// Without --git-gc the list would grow for ever; an old commit that comes back is fetched again.
+		s.st.Complete = s.st.Complete[max(0, len(s.st.Complete)-maxComplete):]
 	}
 	return nil
 }
@@ -214,6 +219,9 @@ func (s *Sync) applyTo(ctx context.Context, b *built, from plumbing.Hash) error 
 // published opens the tree that readers see, so that its unchanged files can be linked. It is nil when there is none or
 // nothing certain is known of it.
 func (s *Sync) published() (*tree.Reuse, error) {
+	if s.cfg.Hooks.PrePublish != "" {
+		return nil, nil //nolint:nilnil // a program that may write to the new tree must not reach the old one's files
+	}
 	place, version := s.tree.Current()
 	if version == "" || version != s.st.Commit.String() || place != s.root.join(worktrees, s.st.Place) {
 		return nil, nil //nolint:nilnil // nothing to reuse is no failure

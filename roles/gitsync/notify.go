@@ -151,5 +151,19 @@ func (l *ledger) note(name, version string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.told[name] = version
+	return l.write()
+}
+
+// save writes the ledger again, where its folder was made afresh.
+func (l *ledger) save() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.told) == 0 {
+		return nil
+	}
+	return l.write()
+}
+
+func (l *ledger) write() error {
 	return publish.File(l.path, 0o644, func(w io.Writer) error { return json.NewEncoder(w).Encode(l.told) })
 }

@@ -101,6 +101,9 @@ func (s *Sync) gate(ctx context.Context, b *built) error {
 			s.metrics.hook("pre-publish", nil)
 		}
 	}
+	if h.PrePublish != "" {
+		b.rescan()
+	}
 	if h.Validate == "" {
 		return nil
 	}
@@ -109,7 +112,25 @@ func (s *Sync) gate(ctx context.Context, b *built) error {
 	if err != nil {
 		return fmt.Errorf("--validate-command refused %s: %w", b.commit, err)
 	}
+	if bad := tree.Verify(b.folder, b.records); len(bad) > 0 {
+		return fmt.Errorf("--validate-command changed %q and %d others: it may only look; use --pre-publish-exechook-command to change files", bad[0], len(bad)-1)
+	}
 	return nil
+}
+
+// rescan accepts what a program made of the tree: files that it changed or removed count as they are now.
+func (b *built) rescan() {
+	kept := b.records[:0]
+	for _, r := range b.records {
+		if st, err := b.folder.Lstat(r.Path); err == nil {
+			if r.Mode != tree.Submodule {
+				r.Stat = st
+			}
+			kept = append(kept, r)
+		}
+	}
+	b.records = kept
+	b.durable = false
 }
 
 // inTree runs a program in a tree that is not published yet.

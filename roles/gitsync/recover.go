@@ -66,6 +66,7 @@ func (s *Sync) reset() error {
 	repo, oerr := openRepo(s.root, s.origin, s.log)
 	if oerr == nil {
 		s.repo = repo
+		oerr = s.ledger.save()
 	}
 	return errors.Join(err, oerr)
 }

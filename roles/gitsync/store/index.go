@@ -28,11 +28,16 @@ type entry struct {
 
 // index is a version 2 pack index: mapped from its file, or, while a pack is being received, absent.
 type index struct {
-	data []byte
-	n    int
+	data   []byte
+	n      int
+	mapped bool
 }
 
-// openIndex maps an index and checks its shape. Its content is believed only as far as a lookup goes: what it leads to
+// maxHeldIndex is the length in bytes up to which an index is read into memory. A longer one is mapped: that costs less,
+// but a file that somebody cuts while it is mapped ends the process.
+const maxHeldIndex = 4 << 20
+
+// openIndex reads or maps an index and checks its shape. Its content is believed only as far as a lookup goes: what it leads to
 // is checked by hash.
 func openIndex(path string) (index, error) {
 	f, err := os.Open(path)
@@ -47,6 +52,13 @@ func openIndex(path string) (index, error) {
 	if fi.Size() < idxHeaderLen+2*hashLen || fi.Size() > 1<<36 {
 		return index{}, corruptf("index is cut")
 	}
+	if fi.Size() <= maxHeldIndex {
+		data := make([]byte, fi.Size())
+		if _, err := io.ReadFull(f, data); err != nil {
+			return index{}, corruptf("index is cut")
+		}
+		return parseIndex(data)
+	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(fi.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return index{}, err
@@ -56,6 +68,7 @@ func openIndex(path string) (index, error) {
 		_ = unix.Munmap(data)
 		return index{}, err
 	}
+	x.mapped = true
 	return x, nil
 }
 
@@ -80,7 +93,7 @@ func parseIndex(data []byte) (index, error) {
 }
 
 func (x index) close() error {
-	if x.data == nil {
+	if !x.mapped {
 		return nil
 	}
 	return unix.Munmap(x.data)

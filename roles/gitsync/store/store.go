@@ -14,8 +14,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -68,7 +70,10 @@ func Open(dir string) (*Store, error) {
 	for _, e := range names {
 		have[e.Name()] = true
 	}
-	for name := range have {
+	// The newest pack is asked first, also after a restart.
+	slices.SortStableFunc(names, func(a, b os.DirEntry) int { return modified(a).Compare(modified(b)) })
+	for _, e := range names {
+		name := e.Name()
 		base, ext := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
 		whole := have[base+".pack"] && have[base+".idx"]
 		if strings.HasPrefix(name, "tmp-") || (ext == ".pack" || ext == ".idx") && !whole {
@@ -88,6 +93,15 @@ func Open(dir string) (*Store, error) {
 		s.packs = append(s.packs, p)
 	}
 	return s, nil
+}
+
+// modified is when a file was written; long ago if it is gone.
+func modified(e os.DirEntry) time.Time {
+	fi, err := e.Info()
+	if err != nil {
+		return time.Time{}
+	}
+	return fi.ModTime()
 }
 
 // Close lets go of the packs' files.
