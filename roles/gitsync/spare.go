@@ -43,10 +43,12 @@ func (s *Sync) makeSpare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.fill(ctx, b, reuse); err != nil {
-		return errors.Join(err, b.discard())
+	err = s.fill(ctx, b, reuse)
+	if err == nil {
+		// A push syncs only what it changes, so everything else has to be durable before.
+		err = errors.Join(b.folder.SyncAll(), s.writeManifest("spare", b.records))
 	}
-	if err := s.writeManifest("spare", b.records); err != nil {
+	if err != nil {
 		return errors.Join(err, b.discard())
 	}
 	s.spare = &spare{stage: b.stage, commit: commit}
