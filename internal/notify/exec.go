@@ -44,10 +44,10 @@ func (x Exec) Notify(ctx context.Context, e Event) error {
 	st, err := p.Wait()
 	text := x.Scrub.Clean(out.String())
 	if err != nil {
-		x.Log.Warn().Str("target", x.Name()).Str("output", text).Stringer("took", st.Took).Msg("notify program failed")
+		x.Log.Warn().Str("target", x.Name()).Str("output", text).Stringer("took", st.Took).Msg("program failed")
 		return fmt.Errorf("%s: %w", x.Name(), err)
 	}
-	x.Log.Debug().Str("target", x.Name()).Str("output", text).Stringer("took", st.Took).Msg("notify program ran")
+	x.Log.Debug().Str("target", x.Name()).Str("output", text).Stringer("took", st.Took).Msg("program ran")
 	return nil
 }
 

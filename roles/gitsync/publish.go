@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
-	"github.com/sidecar-kit/sidecar/internal/proc"
+	"github.com/sidecar-kit/sidecar/internal/notify"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/tree"
 )
@@ -135,18 +135,8 @@ func (b *built) rescan() {
 
 // inTree runs a program in a tree that is not published yet.
 func (s *Sync) inTree(ctx context.Context, b *built, command string, timeout time.Duration) error {
-	var out tail
-	p, err := proc.Start(ctx, proc.Cmd{
-		Path: command, Dir: b.stage, Timeout: timeout, Stdout: &out, Stderr: &out,
-		Env: append(hookEnv(), "GITSYNC_HASH="+b.commit.String(), "SIDECAR_HASH="+b.commit.String()),
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := p.Wait(); err != nil {
-		return fmt.Errorf("%s: %w: %s", command, err, s.door.scrub.Clean(out.String()))
-	}
-	return nil
+	x := notify.Exec{Command: command, Timeout: timeout, Env: hookEnv(), Scrub: s.door.scrub, Log: s.log}
+	return x.Notify(ctx, notify.Event{Version: b.commit.String(), Path: b.stage})
 }
 
 // hookEnv is the environment of the programs that are run: this process's own without what opens a repository.
@@ -168,21 +158,6 @@ func hookEnv() []string {
 	}
 	return env
 }
-
-// tail keeps the last bytes of what a program says.
-type tail struct{ b []byte }
-
-const tailLen = 1 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if over := len(t.b) - tailLen; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string { return string(t.b) }
 
 // tidy does in quiet times what a push should not wait for.
 func (s *Sync) tidy(ctx context.Context, changed bool) error {
