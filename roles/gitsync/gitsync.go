@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -48,6 +49,8 @@ type Sync struct {
 	subs   map[string]*submodule
 	walk   int // counts walks through submodules
 
+	processors int // that the program was started with, by GOMAXPROCS or the container's limit
+
 	st        state
 	place     string // what readers see of ours; empty when nothing is known to be right
 	spare     *spare
@@ -70,7 +73,7 @@ func New(cfg Config, env role.Env) (*Sync, error) {
 	}
 	s := &Sync{
 		cfg: cfg, env: env, log: env.Log, door: d, origin: cfg.Repo.String(), metrics: newMetrics(env.Metrics),
-		ready: env.Health.Check("first sync"), trigger: make(chan struct{}, 1), subs: make(map[string]*submodule),
+		processors: runtime.GOMAXPROCS(0), ready: env.Health.Check("first sync"), trigger: make(chan struct{}, 1), subs: make(map[string]*submodule),
 	}
 	s.beat = env.Health.Beat("sync loop", 2*cfg.SyncTimeout+2*max(cfg.Period, maxBackoff)+time.Minute)
 	if cfg.Sparse != "" {
@@ -296,7 +299,7 @@ func (s *Sync) sync(ctx context.Context) (changed bool, err error) {
 
 // replace publishes a commit.
 func (s *Sync) replace(ctx context.Context, commit plumbing.Hash) error {
-	wake()
+	wake(s.processors)
 	b, err := s.materialise(ctx, commit)
 	if err == nil {
 		err = s.publish(ctx, b)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rest gives back what only a publish needs. Two things are memory: the heap's free pages, and the pages of the program itself that are
-// mapped. Code and constants are clean copies of the binary; what the next look at the repository needs of them comes
+// rest gives back what only a publish needs. Two things are memory: the heap's free pages, and the pages of the program
+// itself that are mapped. Code and constants are clean copies of the binary; what the next look at the repository needs of them comes
 // back by a few page faults. At rest that is two thirds of the process's resident memory.
 //
 // The third is parallelism: a look at the repository is a row of small steps in several goroutines, and with one
@@ -36,8 +36,8 @@ func rest() {
 	}
 }
 
-// wake lets the next publish use every processor that the container may use.
-func wake() { runtime.SetDefaultGOMAXPROCS() }
+// wake lets the next publish use as many processors as the program was started with.
+func wake(processors int) { runtime.GOMAXPROCS(processors) }
 
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }

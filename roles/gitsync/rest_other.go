@@ -8,4 +8,4 @@ import "runtime/debug"
 func rest() { debug.FreeOSMemory() }
 
 // wake has nothing to do here.
-func wake() {}
+func wake(int) {}

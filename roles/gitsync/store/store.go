@@ -1,6 +1,6 @@
 // Package store keeps git objects in pack files and reads them back.
 //
-// It promises that a pack appears whole and synced or not at all, that every object was hashed before anything
+// It promises that a pack appears whole or not at all (Ingest says who makes it durable), that every object was hashed before anything
 // believes it, and that memory stays bounded whatever the repository's size: a large blob is streamed, never held.
 // The files are git's own formats (pack v2, index v2), so a git in a hook can read what this package wrote.
 //
