@@ -10,15 +10,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/status"
 )
 
@@ -37,7 +37,7 @@ type Options struct {
 	Version string
 	Health  *health.Set
 	Status  *status.Board
-	Metrics prometheus.Gatherer
+	Metrics *meter.Registry
 	Log     zerolog.Logger
 	Quit    func() // POST /quit; nil refuses it
 }
@@ -64,9 +64,7 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 	s.mux.Handle("GET /readyz", probe(opts.Health.Ready))
 	s.mux.Handle("GET /startupz", probe(opts.Health.Startup))
 	// Scrapers are near; compression would cost a megabyte of memory at rest.
-	s.mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Metrics, promhttp.HandlerOpts{
-		DisableCompression: true, MaxRequestsInFlight: 2, ErrorLog: scrapeLog{opts.Log},
-	}))
+	s.mux.Handle("GET /metrics", opts.Metrics.Handler())
 	s.mux.HandleFunc("GET /{$}", s.serveStatus)
 	s.mux.HandleFunc("POST /quit", s.serveQuit)
 	return s, nil
@@ -136,18 +134,16 @@ func line(l health.Line) string {
 	return fmt.Sprintf("%s %s: %s\n", mark, l.Name, l.Detail)
 }
 
-func (s *Server) serveQuit(w http.ResponseWriter, _ *http.Request) {
+// serveQuit answers containers of the pod only: whoever reaches the pod's address for probes must not be able to stop it.
+func (s *Server) serveQuit(w http.ResponseWriter, r *http.Request) {
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+		http.Error(w, "not allowed: ask from the same pod, over loopback", http.StatusForbidden)
+		return
+	}
 	if s.opts.Quit == nil {
 		http.Error(w, "not allowed: start the process with --allow-quit", http.StatusForbidden)
 		return
 	}
 	_, _ = io.WriteString(w, "stopping\n")
 	s.opts.Quit()
-}
-
-// scrapeLog hands the metrics handler's complaints to the log.
-type scrapeLog struct{ log zerolog.Logger }
-
-func (l scrapeLog) Println(v ...any) {
-	l.log.Warn().Str("err", fmt.Sprint(v...)).Msg("metrics incomplete")
 }

@@ -7,14 +7,16 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/status"
 )
 
@@ -28,7 +30,7 @@ func serve(t *testing.T, opts Options) (*Server, func(method, path string) (int,
 		opts.Health = &health.Set{}
 	}
 	if opts.Metrics == nil {
-		opts.Metrics = prometheus.NewRegistry()
+		opts.Metrics = new(meter.Registry)
 	}
 	s, err := Listen(t.Context(), opts)
 	if err != nil {
@@ -106,8 +108,8 @@ func TestQuitOnlyWhereAllowed(t *testing.T) {
 }
 
 func TestMetricsAndHandlersOfTheRole(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "sidecar_x_total", Help: "x"})
+	registry := new(meter.Registry)
+	counter := meter.NewCounter("sidecar_x_total", "x")
 	registry.MustRegister(counter)
 	counter.Inc()
 	s, ask := serve(t, Options{Metrics: registry})
@@ -155,6 +157,28 @@ func TestPageShowsTheBoardAndEscapesIt(t *testing.T) {
 	}
 }
 
+// TestEveryValueOfThePageIsEscaped gives hostile text to everything that is text.
+func TestEveryValueOfThePageIsEscaped(t *testing.T) {
+	const evil = `"><img src=x>'&`
+	var set health.Set
+	set.Check(evil).Fail(errors.New(evil))
+	set.Beat(evil, time.Minute)
+	board := &status.Board{}
+	board.Fact(evil, evil)
+	board.Series(evil, evil).Add(1, true)
+	board.Event(evil, evil)
+	s := &Server{opts: Options{Role: evil, Version: evil, Health: &set, Status: board}, page: sync.OnceValues(newPage), begin: time.Now()}
+	w := httptest.NewRecorder()
+	s.serveStatus(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	body := w.Body.String()
+	if strings.Contains(body, "<img") || strings.Contains(body, evil) {
+		t.Errorf("the page has a value as it was given:\n%s", body)
+	}
+	if n := strings.Count(body, "&#34;&gt;&lt;img src=x&gt;&#39;&amp;"); n < 12 {
+		t.Errorf("the page has the escaped value %d times; want all 12 places or more\n%s", n, body)
+	}
+}
+
 func TestDrawCopesWithOddNumbers(t *testing.T) {
 	points := func(values ...float64) (h status.History) {
 		for _, v := range values {
@@ -192,5 +216,22 @@ func TestListenOnIPv6AndTakenAddress(t *testing.T) {
 	}
 	if _, err := Listen(t.Context(), Options{Addr: s.Addr(), Health: &health.Set{}}); err == nil {
 		t.Error("Listen on a taken address = nil; want an error")
+	}
+}
+
+// TestQuitIsForThePodAlone: probes reach the pod's address, and so does everybody else.
+func TestQuitIsForThePodAlone(t *testing.T) {
+	asked := 0
+	s := &Server{opts: Options{Quit: func() { asked++ }}}
+	for from, want := range map[string]int{"10.1.2.3:999": 403, "[fd00::9]:999": 403, "@": 403, "127.0.0.1:999": 200, "[::1]:9": 200, "[::ffff:127.0.0.1]:9": 200} {
+		r, w := httptest.NewRequest("POST", "/quit", nil), httptest.NewRecorder()
+		r.RemoteAddr = from
+		s.serveQuit(w, r)
+		if w.Code != want {
+			t.Errorf("POST /quit from %s = %d; want %d", from, w.Code, want)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("quit was asked %d times; want 3", asked)
 	}
 }

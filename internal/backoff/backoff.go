@@ -1,6 +1,6 @@
 // Package backoff spaces out attempts: exponential delays with jitter, so that
 // a thousand pods do not knock on a returning server in the same second.
-// Used by notify and gitsync.
+// Used by notify, probe and gitsync.
 package backoff
 
 import (

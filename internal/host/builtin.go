@@ -4,51 +4,87 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/sidecar-kit/sidecar/internal/exit"
+	"github.com/sidecar-kit/sidecar/internal/suggest"
 )
 
 // builtins are the commands that are not roles.
 func builtins() []*cli.Command {
-	return []*cli.Command{probeCommand(), demoCommand(), versionCommand(), completionCommand()}
+	return []*cli.Command{probeCommand(), waitCommand(), quitCommand(), demoCommand(), versionCommand(), completionCommand()}
 }
 
-// builtin makes a command whose flags are read as a role's are, but from the
-// command line only.
-func builtin(name, args, usageLine string, flags []cli.Flag, run func(*cli.Context, []string) error) *cli.Command {
-	owner := &command{spec: Spec{Name: name}}
+// builtin describes a command that is not a role. Its flags are read as a
+// role's are, but from the command line only.
+type builtin struct {
+	name, usage, doc string
+	parent           string // the role that it belongs to
+	args             string // what it takes, for the help text
+	least, most      int    // how many of them; most < 0 is any number
+	program          bool   // takes another command line after --
+	flags            []cli.Flag
+	run              func(*cli.Context, call) error
+}
+
+// call is what a command line says beside the flags.
+type call struct {
+	args    []string
+	program []string // after --; nil without it
+}
+
+func (b builtin) command() *cli.Command {
+	owner := &command{spec: Spec{Name: b.name}}
+	path := "sidecar " + b.name
+	if b.parent != "" {
+		path = "sidecar " + b.parent + " " + b.name
+	}
 	cmd := &cli.Command{
-		Name: name, Usage: usageLine, ArgsUsage: args, Category: "built in",
+		Name: b.name, Usage: b.usage, Description: b.doc, ArgsUsage: b.args, Category: "built in",
 		HideHelpCommand: true, SkipFlagParsing: true,
 	}
-	for _, f := range flags {
+	for _, f := range b.flags {
 		o := newOption(owner, f)
 		o.envs = nil
 		owner.options = append(owner.options, o)
 		cmd.Flags = append(cmd.Flags, o)
 	}
 	cmd.Action = func(cctx *cli.Context) error {
-		found, positional, err := parse(owner.options, cctx.Args().Slice())
+		found, args, after, err := parseDashes(owner.options, cctx.Args().Slice())
 		if errors.Is(err, errHelp) {
 			cli.HelpPrinter(cctx.App.Writer, cli.CommandHelpTemplate, cctx.Command)
 			return nil
 		}
-		for o, g := range found {
-			err = errors.Join(err, o.assign(g.values, g.from))
+		for _, o := range owner.options {
+			if g, ok := found[o]; ok {
+				err = errors.Join(err, o.assign(g.values, g.from))
+			}
 		}
-		if want := len(strings.Fields(args)); err == nil && len(positional) != want {
-			err = fmt.Errorf("%s takes %d arguments, got %d: sidecar %s %s", name, want, len(positional), name, args)
+		if !b.program {
+			args, after = append(args, after...), nil
+		}
+		if err == nil {
+			err = b.count(len(args), path)
 		}
 		if err != nil {
-			return usage(err, "sidecar "+name)
+			return usage(err, path)
 		}
-		return run(cctx, positional)
+		return b.run(cctx, call{args, after})
 	}
 	return cmd
+}
+
+func (b builtin) count(got int, path string) error {
+	switch {
+	case b.least == b.most && got != b.most:
+		return fmt.Errorf("%s takes %d arguments, got %d: %s %s", b.name, b.most, got, path, b.args)
+	case got < b.least:
+		return fmt.Errorf("%s takes at least %d arguments, got %d: %s %s", b.name, b.least, got, path, b.args)
+	case b.most >= 0 && got > b.most:
+		return fmt.Errorf("%s takes at most %d arguments, got %d: %s %s", b.name, b.most, got, path, b.args)
+	}
+	return nil
 }
 
 // roleOf finds a role by name.
@@ -57,39 +93,14 @@ func roleOf(cctx *cli.Context, name string) (*command, error) {
 		return of(cmd), nil
 	}
 	return nil, exit.Usagef("unknown role %q%s\nhint: sidecar --help lists the roles",
-		name, didYouMean("", name, roleNames(cctx.App.Commands)))
-}
-
-func probeCommand() *cli.Command {
-	var addr string
-	timeout := time.Second
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "admin", Usage: "ask this `ADDR` instead of the role's", Destination: &addr},
-		&cli.DurationFlag{Name: "timeout", Usage: "give up after this `TIME`", Destination: &timeout},
-	}
-	return builtin("probe", "ROLE", "ask a running role whether it is ready (exit 0 or 1)", flags,
-		func(cctx *cli.Context, args []string) error {
-			c, err := roleOf(cctx, args[0])
-			if err != nil {
-				return err
-			}
-			if addr == "" {
-				// Environment and file as the role reads them; its other
-				// settings may be wrong here and do not matter.
-				_ = c.resolve(nil, roleNames(cctx.App.Commands))
-				addr = c.common.admin
-			}
-			if addr == "" {
-				return exit.Usagef("the admin endpoint of %s is off\nhint: name it with --admin HOST:PORT", c.spec.Name)
-			}
-			return probe(cctx.Context, addr, timeout)
-		})
+		name, suggest.DidYouMean("", name, roleNames(cctx.App.Commands)))
 }
 
 func demoCommand() *cli.Command {
-	return builtin("demo", "ROLE", "show a role at work, no configuration needed", nil,
-		func(cctx *cli.Context, args []string) error {
-			c, err := roleOf(cctx, args[0])
+	return builtin{
+		name: "demo", args: "ROLE", usage: "show a role at work, no configuration needed", least: 1, most: 1,
+		run: func(cctx *cli.Context, in call) error {
+			c, err := roleOf(cctx, in.args[0])
 			if err != nil {
 				return err
 			}
@@ -97,25 +108,31 @@ func demoCommand() *cli.Command {
 				return exit.Usagef("%s has no demo", c.spec.Name)
 			}
 			return signalsOf(cctx).until(cctx.Context, c.demo(cctx.App.Writer))
-		})
+		},
+	}.command()
 }
 
 func versionCommand() *cli.Command {
 	var asJSON bool
-	flags := []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print an object for programs", Destination: &asJSON}}
-	return builtin("version", "", "print the version", flags, func(cctx *cli.Context, _ []string) error {
-		return printVersion(cctx.App.Writer, cctx.App.Version, asJSON)
-	})
+	return builtin{
+		name: "version", usage: "print the version",
+		flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print an object for programs", Destination: &asJSON}},
+		run: func(cctx *cli.Context, _ call) error {
+			return printVersion(cctx.App.Writer, cctx.App.Version, asJSON)
+		},
+	}.command()
 }
 
 func completionCommand() *cli.Command {
-	return builtin("completion", "SHELL", "print a completion script for bash, zsh or fish", nil,
-		func(cctx *cli.Context, args []string) error {
-			script, ok := completions()[args[0]]
+	return builtin{
+		name: "completion", args: "SHELL", usage: "print a completion script for bash, zsh or fish", least: 1, most: 1,
+		run: func(cctx *cli.Context, in call) error {
+			script, ok := completions()[in.args[0]]
 			if !ok {
-				return exit.Usagef("unknown shell %q\nhint: want one of bash, zsh, fish", args[0])
+				return exit.Usagef("unknown shell %q\nhint: want one of bash, zsh, fish", in.args[0])
 			}
 			_, err := io.WriteString(cctx.App.Writer, script(cctx.App.Commands))
 			return err
-		})
+		},
+	}.command()
 }

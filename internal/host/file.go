@@ -11,50 +11,60 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sidecar-kit/sidecar/internal/suggest"
 )
 
 // fileLimit is far above any configuration; a larger file is a wrong path.
 const fileLimit = 1 << 20
 
-// readFile reads the settings of one role from a YAML file. Keys are flag
-// names, at the top or under the name of the role; sections of other roles are
-// left alone, so that one file can serve a whole pod.
-func readFile(path, roleName string, roles []string, options []*option) (map[*option]given, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
-	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
-	}
-	if len(data) > fileLimit {
-		return nil, fmt.Errorf("--config: %s is larger than 1 MiB, is it the right file?", path)
-	}
-	return parseFile(path, data, roleName, roles, options)
-}
-
-// reader collects what a file says.
-type reader struct {
+// file is a config file as one role reads it: keys are flag names, or keys with
+// values of their own shape, at the top or under the name of the role; sections
+// of other roles are left alone, so that one file can serve a whole pod.
+type file struct {
 	path    string
 	role    string
 	roles   []string
 	options []*option
-	found   map[*option]given
-	errs    []error
+	keys    []*Key
 }
 
-func parseFile(path string, data []byte, roleName string, roles []string, options []*option) (map[*option]given, error) {
-	r := &reader{path: path, role: roleName, roles: roles, options: options, found: map[*option]given{}}
+func (f file) read() (*reader, error) {
+	opened, err := os.Open(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	defer opened.Close()
+	data, err := io.ReadAll(io.LimitReader(opened, fileLimit+1))
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	if len(data) > fileLimit {
+		return nil, fmt.Errorf("--config: %s is larger than 1 MiB, is it the right file?", f.path)
+	}
+	return f.parse(data)
+}
+
+// reader collects what a file says.
+type reader struct {
+	file
+	found map[*option]given
+	keys  map[*Key]*yaml.Node
+	errs  []error
+}
+
+// parse returns what the file says also beside complaints, so that more of them
+// can be found.
+func (f file) parse(data []byte) (*reader, error) {
+	r := &reader{file: f, found: map[*option]given{}, keys: map[*Key]*yaml.Node{}}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) {
-		return r.found, nil // an empty file says nothing, which is fine
+		return r, nil // an empty file says nothing, which is fine
 	}
 	if err != nil {
-		return nil, syntaxError(path, err)
+		return r, syntaxError(f.path, err)
 	}
 	if len(doc.Content) == 1 {
 		r.mapping(doc.Content[0], true)
@@ -63,11 +73,11 @@ func parseFile(path string, data []byte, roleName string, roles []string, option
 	switch err := decoder.Decode(&more); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		r.errs = append(r.errs, syntaxError(path, err))
+		r.errs = append(r.errs, syntaxError(f.path, err))
 	default:
 		r.complain(&more, "a second document, want one")
 	}
-	return r.found, errors.Join(r.errs...)
+	return r, errors.Join(r.errs...)
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
@@ -105,6 +115,10 @@ func (r *reader) mapping(n *yaml.Node, top bool) {
 }
 
 func (r *reader) entry(key, value *yaml.Node) {
+	if i := slices.IndexFunc(r.file.keys, func(k *Key) bool { return k.Name == key.Value }); i >= 0 {
+		r.structured(r.file.keys[i], key, value)
+		return
+	}
 	o := r.find(key)
 	if o == nil {
 		return
@@ -119,10 +133,21 @@ func (r *reader) entry(key, value *yaml.Node) {
 	}
 }
 
+func (r *reader) structured(k *Key, key, value *yaml.Node) {
+	if earlier := r.keys[k]; earlier != nil {
+		r.complain(key, "%s is given twice, first at %s:%d", k.Name, r.path, earlier.Line)
+		return
+	}
+	r.keys[k] = value
+}
+
 // find returns the option a key names; compatibility names are for flags and
 // environment only, a file is new anyway.
 func (r *reader) find(key *yaml.Node) *option {
 	names := slices.Clone(r.roles)
+	for _, k := range r.file.keys {
+		names = append(names, k.Name)
+	}
 	for _, o := range r.options {
 		switch {
 		case o.name() == key.Value && o.noFile:
@@ -137,7 +162,7 @@ func (r *reader) find(key *yaml.Node) *option {
 			names = append(names, o.name())
 		}
 	}
-	r.complain(key, "unknown key %q%s", key.Value, didYouMean("", key.Value, names))
+	r.complain(key, "unknown key %q%s", key.Value, suggest.DidYouMean("", key.Value, names))
 	return nil
 }
 

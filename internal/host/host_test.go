@@ -168,13 +168,13 @@ func TestParseFileComplaints(t *testing.T) {
 	}
 	for _, tt := range tests {
 		c := testCommand(&settings{})
-		_, err := parseFile("f", []byte(tt.in), "git-test", []string{"other"}, c.options)
+		_, err := file{"f", "git-test", []string{"other"}, c.options, nil}.parse([]byte(tt.in))
 		got := ""
 		if err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
-			t.Errorf("parseFile(%q) = %q; want %q", tt.in, got, tt.want)
+			t.Errorf("parse(%q) = %q; want %q", tt.in, got, tt.want)
 		}
 	}
 }
@@ -187,13 +187,13 @@ func FuzzParseFile(f *testing.F) {
 	f.Add([]byte("repo: |\n  a\n  b\n---\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := testCommand(&settings{})
-		found, err := parseFile("f", data, "git-test", []string{"other"}, c.options)
+		said, err := file{"f", "git-test", []string{"other"}, c.options, nil}.parse(data)
 		if err != nil {
 			return
 		}
-		for o, g := range found {
+		for o, g := range said.found {
 			if o.noFile || !o.isList() && len(g.values) != 1 || !strings.HasPrefix(g.from.name, "f:") {
-				t.Errorf("parseFile(%q): %s = %+v", data, o.name(), g)
+				t.Errorf("parse(%q): %s = %+v", data, o.name(), g)
 			}
 		}
 	})
@@ -228,18 +228,6 @@ func TestPrintConfigCanBeFedBack(t *testing.T) {
 	if again.repo != s.repo || !slices.Equal(again.keys, s.keys) || again.period != s.period ||
 		again.quiet != s.quiet || again.ratio != s.ratio || again.password != s.password {
 		t.Errorf("settings read back = %+v; want %+v", again, s)
-	}
-}
-
-func TestClosest(t *testing.T) {
-	words := []string{"repo", "ref", "root", "period", "drain-timeout"}
-	for in, want := range map[string]string{
-		"rpeo": "repo", "repos": "repo", "perod": "period", "drain-timout": "drain-timeout",
-		"drain_timeout": "drain-timeout", "xyz": "", "": "", "roott": "root", "completely": "",
-	} {
-		if got := closest(in, words); got != want {
-			t.Errorf("closest(%q) = %q; want %q", in, got, want)
-		}
 	}
 }
 

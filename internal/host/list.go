@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sidecar-kit/sidecar/internal/secret"
@@ -15,6 +16,8 @@ type List struct {
 	EnvSep string
 	// Secret says that values are printed as ***.
 	Secret bool
+	// Show, where set, says how a value is printed that may hold a secret.
+	Show func(string) string
 
 	target *[]string
 	set    bool
@@ -47,6 +50,12 @@ func (l *List) Shown() []string {
 		shown = make([]string, len(shown))
 		for i := range shown {
 			shown[i] = secret.Mask
+		}
+	}
+	if l != nil && l.Show != nil {
+		shown = slices.Clone(shown)
+		for i := range shown {
+			shown[i] = l.Show(shown[i])
 		}
 	}
 	return shown

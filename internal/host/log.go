@@ -46,7 +46,7 @@ func terminal(w io.Writer) bool {
 func (c *command) announce(log zerolog.Logger) {
 	settings := zerolog.Dict()
 	for _, o := range c.options {
-		if o.origin.kind == fromDefault {
+		if o.origin.kind == fromDefault || o.ignored != "" {
 			continue
 		}
 		if list, ok := o.value.(*List); ok {
@@ -55,7 +55,17 @@ func (c *command) announce(log zerolog.Logger) {
 		}
 		settings.Str(o.name(), o.value.String())
 	}
+	for _, k := range c.spec.Keys {
+		if k.node != nil {
+			settings.Str(k.Name, k.place())
+		}
+	}
 	log.Info().Int("pid", os.Getpid()).Dict("config", settings).Msg("starting")
+	for _, o := range c.options {
+		if o.ignored != "" && o.origin.kind == fromFlag {
+			log.Info().Str("flag", dashed(o.name())).Str("reason", o.ignored).Msg("flag has no effect")
+		}
+	}
 	for _, name := range c.strangers(os.Environ()) {
 		log.Warn().Str("variable", name).Msg("unknown variable in the environment, is it a typing error?")
 	}

@@ -3,20 +3,14 @@ package host
 import (
 	"runtime"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 )
 
 // newRegistry makes the registry of one role with what every role exports.
-func newRegistry(roleName, version string) *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "sidecar_build_info",
-		Help:        "Always 1; the labels tell what is running.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "role": roleName},
-	})
-	build.Set(1)
-	registry.MustRegister(build, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+func newRegistry(roleName, version string) *meter.Registry {
+	build := meter.NewGauges("sidecar_build_info", "Always 1; the labels tell what is running.", "goversion", "role", "version")
+	build.With(runtime.Version(), roleName, version).Set(1)
+	registry := new(meter.Registry)
+	registry.MustRegister(build, meter.Runtime())
 	return registry
 }

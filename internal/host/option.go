@@ -3,6 +3,7 @@ package host
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -27,6 +28,8 @@ type option struct {
 	isBool  bool
 	isText  bool // an empty environment variable is a value
 	derived string
+	also    map[string]Legacy // legacy flags that stand for this one
+	ignored string            // why it has no effect
 }
 
 // adopt makes the destination's value the default where the flag has none: the
@@ -116,7 +119,7 @@ func (o *option) name() string { return o.names[0] }
 // masked says that the value's text is not the value.
 func (o *option) masked() bool {
 	if list, ok := o.value.(*List); ok {
-		return list.Secret && len(list.Values()) > 0
+		return !slices.Equal(list.Values(), list.Shown())
 	}
 	r, ok := o.value.(interface{ Reveal() string })
 	return ok && r.Reveal() != o.value.String()

@@ -33,6 +33,15 @@ func (c *command) printConfig(w io.Writer) error {
 			return err
 		}
 	}
+	for _, k := range c.spec.Keys {
+		text, err := k.print()
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -4,47 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // probeLimit is more than any list of conditions.
 const probeLimit = 64 << 10
 
-// probe asks /readyz. The error is one line that says why not.
-func probe(ctx context.Context, addr string, timeout time.Duration) error {
+// askReady asks /readyz. The error is one line that says why not.
+func askReady(ctx context.Context, addr string) error {
+	code, body, err := askAdmin(ctx, http.MethodGet, addr, "/readyz?verbose")
+	if err != nil {
+		return fmt.Errorf("probe %s: %w", addr, err)
+	}
+	if code == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("probe %s: not ready: %s", addr, failing(body, http.StatusText(code)))
+}
+
+// adminClient connects to addr, whatever a request says.
+func adminClient(addr string) (*http.Client, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("--admin: %w", err)
+		return nil, fmt.Errorf("--admin: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialAny(ctx, network, hosts(host), port)
 		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz?verbose", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("probe %s: %w", addr, rootCause(err))
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, probeLimit))
-	if err != nil {
-		return fmt.Errorf("probe %s: %w", addr, err)
-	}
-	if resp.StatusCode == http.StatusOK {
-		return nil
-	}
-	return fmt.Errorf("probe %s: not ready: %s", addr, failing(string(body), resp.Status))
+	}}, nil
 }
 
 // hosts are the addresses to try for a listen address: without a host it is

@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/sidecar-kit/sidecar/internal/exit"
+	"github.com/sidecar-kit/sidecar/internal/suggest"
 )
 
 // Program is what main knows: the version it was linked with and its roles.
 type Program struct {
 	Version string
 	Roles   []*cli.Command
+	Others  []Other
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
@@ -33,7 +36,7 @@ func (p Program) Run(signals *Signals, args []string) error {
 		HideVersion:               true, // its -v is the verbosity of a tool we replace; see the version command
 		HideHelpCommand:           true, // it would swallow "help" and "h" as subcommands
 		DisableSliceFlagSeparator: true,
-		Commands:                  append(p.Roles, builtins()...),
+		Commands:                  slices.Concat(p.Roles, builtins(), others(p.Others)),
 		Writer:                    p.Stdout,
 		ErrWriter:                 p.Stderr,
 		ExitErrHandler:            func(*cli.Context, error) {}, // the library would call os.Exit
@@ -59,13 +62,20 @@ func unknownRole(cctx *cli.Context) error {
 	if first == "" {
 		return exit.Usagef("no role given\nhint: sidecar --help lists the roles (%s)", strings.Join(roleNames(cctx.App.Commands), ", "))
 	}
-	return exit.Usagef("unknown role %q%s\nhint: sidecar --help lists the roles", first, didYouMean("", first, names))
+	return exit.Usagef("unknown role %q%s\nhint: sidecar --help lists the roles", first, suggest.DidYouMean("", first, names))
 }
 
 // Print tells why the program ends: as a log line where a role had begun, in
 // plain words before, and to the file the kubelet shows in the pod's status.
 func Print(stderr io.Writer, err error) {
 	if err == nil {
+		return
+	}
+	var answer *answerError
+	if errors.As(err, &answer) {
+		if !answer.shown {
+			_, _ = fmt.Fprintf(stderr, "sidecar: %s\n", err)
+		}
 		return
 	}
 	code := exit.Code(err)

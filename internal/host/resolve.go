@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sidecar-kit/sidecar/internal/exit"
 )
@@ -48,68 +49,6 @@ type given struct {
 	from   origin
 }
 
-var errHelp = errors.New("help was asked for")
-
-// parse reads a command line. Unlike the library it takes flags after a
-// positional argument, and it never touches a value before every source is known.
-func parse(options []*option, args []string) (map[*option]given, []string, error) {
-	byName := map[string]*option{}
-	var known []string
-	for _, o := range options {
-		for _, n := range o.names {
-			byName[n] = o
-		}
-		if !o.hidden {
-			known = append(known, o.name())
-		}
-	}
-	found := map[*option]given{}
-	var positional []string
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		if arg == "--" {
-			return found, append(positional, args...), nil
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			positional = append(positional, arg)
-			continue
-		}
-		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
-		o := byName[name]
-		switch {
-		case o == nil && (name == "help" || name == "h"):
-			return nil, nil, errHelp
-		case o == nil:
-			return nil, nil, fmt.Errorf("unknown flag %s%s", dashed(name), didYouMean("--", name, known))
-		case !hasValue && o.isBool:
-			value = "true"
-		case !hasValue && len(args) == 0:
-			return nil, nil, fmt.Errorf("%s needs a value", dashed(name))
-		case !hasValue:
-			value, args = args[0], args[1:]
-		}
-		g := found[o]
-		if len(g.values) > 0 && !o.isList() {
-			g.values = nil // the last one wins
-		}
-		found[o] = given{append(g.values, value), origin{fromFlag, dashed(name)}}
-	}
-	return found, positional, nil
-}
-
-func (o *option) isList() bool {
-	_, ok := o.value.(*List)
-	return ok
-}
-
-func dashed(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
-}
-
 // environment looks an option up. An empty variable means "not set", as an
 // optional value in a manifest does, but for text under the derived name.
 func environment(o *option) (given, bool) {
@@ -121,6 +60,12 @@ func environment(o *option) (given, bool) {
 	}
 	return given{}, false
 }
+
+// keyError is what Decode said about keys of the file. Unlike other complaints it
+// leaves every flag with its value, so that Check can be asked, too.
+type keyError struct{ error }
+
+func (e keyError) Unwrap() error { return e.error }
 
 // resolve fills every option from the strongest source that names it:
 // default < file < environment < flag. It reports every complaint at once.
@@ -136,19 +81,23 @@ func (c *command) resolve(flags map[*option]given, roles []string) error {
 			return err
 		}
 	}
-	var complaints []error
-	file := map[*option]given{}
+	var complaints, ofKeys []error
+	said := &reader{}
 	if c.common.config != "" {
 		var err error
-		file, err = readFile(c.common.config, c.spec.Name, roles, c.options)
+		source := file{c.common.config, c.spec.Name, roles, c.options, c.spec.Keys}
+		said, err = source.read()
 		if err != nil {
 			complaints = append(complaints, err)
+		}
+		if said != nil {
+			ofKeys = c.decode(source, said.keys)
 		}
 	}
 	for _, o := range c.options {
 		g, ok := one(o)
-		if !ok {
-			g, ok = file[o]
+		if !ok && said != nil {
+			g, ok = said.found[o]
 		}
 		if !ok {
 			continue
@@ -157,7 +106,24 @@ func (c *command) resolve(flags map[*option]given, roles []string) error {
 			complaints = append(complaints, err)
 		}
 	}
-	return errors.Join(complaints...)
+	if len(complaints) == 0 && len(ofKeys) > 0 {
+		return keyError{errors.Join(ofKeys...)}
+	}
+	return errors.Join(append(complaints, ofKeys...)...)
+}
+
+// decode hands the keys of the file to the role.
+func (c *command) decode(source file, nodes map[*Key]*yaml.Node) []error {
+	var errs []error
+	for _, k := range c.spec.Keys {
+		k.file = source
+		if n := nodes[k]; n != nil {
+			if err := k.decode(n); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errs
 }
 
 // usage makes err a usage error and adds where help is to be found.

@@ -7,15 +7,16 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/sidecar-kit/sidecar/internal/admin"
 	"github.com/sidecar-kit/sidecar/internal/exit"
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/proc"
 	"github.com/sidecar-kit/sidecar/internal/role"
 	"github.com/sidecar-kit/sidecar/internal/status"
@@ -36,7 +37,7 @@ type process struct {
 	log      zerolog.Logger
 	stdout   io.Writer
 	signals  *Signals
-	registry *prometheus.Registry
+	registry *meter.Registry
 	health   health.Set
 	board    status.Board
 	admin    *admin.Server // nil when it is off
@@ -52,10 +53,11 @@ func (c *command) serve(cctx *cli.Context) error {
 		stdout:   cctx.App.Writer,
 		signals:  signalsOf(cctx),
 		registry: newRegistry(c.spec.Name, version),
-		quit:     make(chan struct{}, 1),
+		quit:     make(chan struct{}),
 	}
 	c.announce(p.log)
 	limitMemory(p.log, "/")
+	survivePipes()
 	ctx, cancel := context.WithCancel(cctx.Context)
 	defer cancel()
 	if p.signals.child != nil {
@@ -86,12 +88,7 @@ func (p *process) listen(ctx context.Context, version string) error {
 		Health: &p.health, Status: &p.board, Metrics: p.registry, Log: p.log,
 	}
 	if p.common.allowQuit {
-		opts.Quit = func() {
-			select {
-			case p.quit <- struct{}{}:
-			default: // asked twice
-			}
-		}
+		opts.Quit = sync.OnceFunc(func() { close(p.quit) })
 	}
 	server, err := admin.Listen(ctx, opts)
 	if err != nil {
@@ -132,6 +129,7 @@ func (p *process) work(ctx context.Context) error {
 				p.admin.Handle(pattern, h)
 			}
 		},
+		Quit:   p.quit,
 		Hangup: p.signals.forward(ctx, more),
 	}
 	runner, err := p.spec.New(env)

@@ -31,6 +31,11 @@ func Listen() *Signals {
 	return s
 }
 
+// survivePipes makes a broken pipe an error of a write: who reads stdout or
+// stderr may go away, a log shipper for example, and that is not the end of what
+// others depend on.
+func survivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // forward merges hang-ups into a channel of one waiting value until ctx ends.
 func (s *Signals) forward(ctx context.Context, more []os.Signal) <-chan struct{} {
 	out := make(chan struct{}, 1)
@@ -70,6 +75,19 @@ func (s *Signals) until(ctx context.Context, run func(context.Context) error) er
 		}
 		return interrupted(sig)
 	}
+}
+
+// surrender gives the signals back before another program takes the place of
+// this one. What came until then ends this process; from then on a signal has its
+// default action.
+func (s *Signals) surrender(replace func() error) error {
+	signal.Reset()
+	select {
+	case sig := <-s.stop:
+		return interrupted(sig)
+	default:
+	}
+	return replace()
 }
 
 // interrupted is the error of a process that was stopped before it was done.

@@ -26,11 +26,18 @@ const killDelay = 2 * time.Second
 type Cmd struct {
 	Path    string // looked up in PATH when it has no slash
 	Args    []string
+	Name    string   // what the program sees as its own name; empty is Path
 	Env     []string // nil inherits
 	Dir     string
+	Stdin   io.Reader // nil is nothing
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Timeout time.Duration // 0 means none
+
+	// SameGroup leaves the program in the group of this process, as a shell
+	// does: signals from a terminal reach both, and stopping the program does
+	// not reach what it started.
+	SameGroup bool
 }
 
 // Status is how a program ended.
@@ -44,6 +51,7 @@ type Status struct {
 // Process is a program that was started.
 type Process struct {
 	pid   int
+	reach int // what signals are sent to: the group, or the process alone
 	ended chan struct{}
 
 	// Written before ended closes.
@@ -61,14 +69,20 @@ func Start(ctx context.Context, c Cmd) (*Process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = c.Env, c.Dir, c.Stdout, c.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Env, c.Dir, c.Stdin, c.Stdout, c.Stderr
+	if c.Name != "" {
+		cmd.Args[0] = c.Name
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !c.SameGroup}
 	cmd.WaitDelay = pipeDelay
 	begin := time.Now()
 	if err := ours.start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
 	}
-	p := &Process{pid: cmd.Process.Pid, ended: make(chan struct{})}
+	p := &Process{pid: cmd.Process.Pid, reach: -cmd.Process.Pid, ended: make(chan struct{})}
+	if c.SameGroup {
+		p.reach = p.pid
+	}
 	go p.watch(ctx, c.Timeout)
 	go func() {
 		err := cmd.Wait()
@@ -88,6 +102,15 @@ func (p *Process) Wait() (Status, error) {
 	return p.status, p.err
 }
 
+// Signal sends a signal, unless the program has ended.
+func (p *Process) Signal(sig syscall.Signal) {
+	select {
+	case <-p.ended:
+	default:
+		p.signal(sig)
+	}
+}
+
 // Stop sends TERM to the process group and KILL after grace, then waits.
 func (p *Process) Stop(grace time.Duration) (Status, error) {
 	select {
@@ -102,14 +125,18 @@ func (p *Process) Stop(grace time.Duration) (Status, error) {
 	case <-p.ended:
 	case <-timer.C:
 	}
-	p.signal(syscall.SIGKILL) // also what the program left behind
+	if p.reach < 0 {
+		p.signal(syscall.SIGKILL) // also what the program left behind
+	} else {
+		p.Signal(syscall.SIGKILL)
+	}
 	return p.Wait()
 }
 
-// signal reaches the whole group. The group outlives its leader while a member
+// signal reaches the whole group, if it has one. The group outlives its leader while a member
 // lives, and its id is not given to another process until then; an empty group
 // is no error.
-func (p *Process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.pid, sig) }
+func (p *Process) signal(sig syscall.Signal) { _ = syscall.Kill(p.reach, sig) }
 
 func (p *Process) watch(ctx context.Context, timeout time.Duration) {
 	var expired <-chan time.Time

@@ -1,5 +1,5 @@
 // Package procfs reads the process table. In a pod with a shared process
-// namespace that is how a helper finds the application. Used by notify and proc.
+// namespace that is how a helper finds the application. Used by notify, probe and proc.
 package procfs
 
 import (

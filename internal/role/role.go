@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/status"
 )
 
@@ -31,7 +31,7 @@ type Oncer interface {
 // Env is what the host gives to a role.
 type Env struct {
 	Log     zerolog.Logger
-	Metrics prometheus.Registerer
+	Metrics meter.Registerer
 	Health  *health.Set
 	Status  *status.Board
 	Stdout  io.Writer     // belongs to the role; logs go to stderr
@@ -41,6 +41,10 @@ type Env struct {
 	// Handle adds a handler to the role's admin endpoint ("POST /trigger").
 	// It is never nil, and is called in New only.
 	Handle func(pattern string, h http.Handler)
+
+	// Quit is closed when POST /quit asked the process to stop: who asks needs the role no longer. After SIGTERM it
+	// says so in addition.
+	Quit <-chan struct{}
 
 	// Hangup delivers a value per SIGHUP; signals that arrive while one is
 	// waiting to be read are merged with it. It is never nil.

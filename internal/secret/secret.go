@@ -1,7 +1,7 @@
 // Package secret keeps credentials out of logs, errors and pages: a string that
 // prints as ***, a URL that hides its userinfo, and a cleaner for text that
 // comes from elsewhere. It does not protect memory.
-// Used by host, notify and gitsync.
+// Used by host, notify, probe and gitsync.
 package secret
 
 import (

@@ -15,7 +15,7 @@ var (
 	brokenUserinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s"'@:]+:[^\s"'@]*)@`)
 	port           = regexp.MustCompile(`^[^:]*:[0-9]+([/?#]|$)`)
 	scp            = regexp.MustCompile(`(^|[\s"'(])[\w.+-]+(:[^@\s/]*)?@([\w.-]+:)`)
-	queryToken     = regexp.MustCompile(`(?i)([?&;][\w.-]*(?:token|passw(?:or)?d|secret|key|signature|credential|auth)[\w.-]*=)[^&;#\s"']+`)
+	queryToken     = regexp.MustCompile(`(?i)([?&;][\w.-]*(?:token|passw(?:or)?d|secret|key|signature|\bsig|credential|auth)[\w.-]*=)[^&;#\s"']+`)
 )
 
 // URL is a flag value for an address that may hold a credential: it prints with

@@ -19,6 +19,7 @@ const (
 type Board struct {
 	mu     sync.Mutex
 	facts  []Fact
+	live   func() []Fact
 	series []*Series
 	events []Event
 }
@@ -78,6 +79,16 @@ func (b *Board) Fact(name, value string) {
 	b.facts = append(b.facts, Fact{name, value})
 }
 
+// Live makes fn give facts of the moment, which follow those of Fact. It is called whenever somebody looks.
+func (b *Board) Live(fn func() []Fact) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.live = fn
+}
+
 // Series returns the series of that name, made at first use.
 func (b *Board) Series(name, unit string) *Series {
 	if b == nil {
@@ -121,8 +132,15 @@ func (b *Board) Snapshot() Snapshot {
 		return Snapshot{}
 	}
 	b.mu.Lock()
+	live := b.live
+	b.mu.Unlock()
+	var now []Fact
+	if live != nil {
+		now = live() // it may use the board
+	}
+	b.mu.Lock()
 	defer b.mu.Unlock()
-	snap := Snapshot{Facts: append([]Fact(nil), b.facts...)}
+	snap := Snapshot{Facts: append(append([]Fact(nil), b.facts...), now...)}
 	for _, s := range b.series {
 		snap.Series = append(snap.Series, History{s.name, s.unit, append([]Point(nil), s.points...)})
 	}

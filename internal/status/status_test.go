@@ -59,3 +59,18 @@ func TestSnapshotIsACopy(t *testing.T) {
 		t.Errorf("point after a change of the copy = %v; want 1", got)
 	}
 }
+
+func TestLiveFactsAreOfTheMoment(t *testing.T) {
+	var b Board
+	n := 0
+	b.Fact("first", "x")
+	b.Live(func() []Fact {
+		b.Event("info", "looked at") // it may use the board
+		n++
+		return []Fact{{"looks", strconv.Itoa(n)}}
+	})
+	b.Snapshot()
+	if got := b.Snapshot().Facts; len(got) != 2 || got[1] != (Fact{"looks", "2"}) {
+		t.Errorf("facts = %v; want the first, and 2 looks", got)
+	}
+}

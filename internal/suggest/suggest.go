@@ -1,10 +1,13 @@
-package host
+// Package suggest finds the word that was meant when a person mistypes one. It
+// compares with the few words a flag, a scheme or a file may hold; it is no search.
+// Used by host and probe.
+package suggest
 
 import "slices"
 
-// closest returns the candidate that differs from word by the fewest edits, or
+// Closest returns the candidate that differs from word by the fewest edits, or
 // "" when none is near enough to be what was meant.
-func closest(word string, candidates []string) string {
+func Closest(word string, candidates []string) string {
 	best, limit := "", max(1, len(word)/3)
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(word, c); d <= limit {
@@ -14,9 +17,9 @@ func closest(word string, candidates []string) string {
 	return best
 }
 
-// didYouMean is the tail of an error about an unknown word.
-func didYouMean(prefix, word string, candidates []string) string {
-	if c := closest(word, candidates); c != "" {
+// DidYouMean is the tail of an error about an unknown word.
+func DidYouMean(prefix, word string, candidates []string) string {
+	if c := Closest(word, candidates); c != "" {
 		return ", did you mean " + prefix + c + "?"
 	}
 	return ""
