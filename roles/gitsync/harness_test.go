@@ -8,17 +8,18 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/role"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/internal/status"
@@ -36,7 +37,7 @@ type bench struct {
 	log    *buffer
 	health *health.Set
 	board  *status.Board
-	reg    *prometheus.Registry
+	reg    *meter.Registry
 	s      *Sync
 }
 
@@ -79,7 +80,7 @@ func (b *bench) start() *Sync {
 	if err := cfg.Validate(); err != nil {
 		b.t.Fatalf("Validate = %v", err)
 	}
-	b.health, b.board, b.reg = new(health.Set), new(status.Board), prometheus.NewRegistry()
+	b.health, b.board, b.reg = new(health.Set), new(status.Board), new(meter.Registry)
 	b.health.Started()
 	s, err := New(cfg, role.Env{
 		Log: zerolog.New(b.log), Metrics: b.reg, Health: b.health, Status: b.board, Stdout: &bytes.Buffer{}, Drain: time.Second,
@@ -183,18 +184,15 @@ func (b *bench) wantSeen(h plumbing.Hash, files map[string]string) {
 // passes reads a counter by its label.
 func (b *bench) counter(name, label string) float64 {
 	b.t.Helper()
-	families, err := b.reg.Gather()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			if label == "" || len(m.GetLabel()) > 0 && m.GetLabel()[0].GetValue() == label {
-				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	for line := range strings.Lines(string(b.reg.Append(nil))) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		metric, labels, _ := strings.Cut(series, "{")
+		if metric == name && (label == "" || strings.Contains(labels, `="`+label+`"`)) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				b.t.Fatalf("%s: %v", line, err)
 			}
+			return v
 		}
 	}
 	return 0

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/sidecar-kit/sidecar/internal/health"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/role"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/internal/status"
@@ -44,7 +44,7 @@ func syncForever(root, repo string) {
 	var s *Sync
 	if err == nil {
 		s, err = New(cfg, role.Env{
-			Log: zerolog.New(os.Stderr), Metrics: prometheus.NewRegistry(), Health: new(health.Set), Status: new(status.Board),
+			Log: zerolog.New(os.Stderr), Metrics: new(meter.Registry), Health: new(health.Set), Status: new(status.Board),
 			Stdout: &bytes.Buffer{}, Handle: func(string, http.Handler) {}, Hangup: make(chan struct{}),
 		})
 	}

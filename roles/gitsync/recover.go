@@ -93,6 +93,8 @@ func (s *Sync) recall() {
 	s.place = place
 	s.metrics.published(version)
 	s.showPublished()
+	// How old the last success is, only the earlier process knew: its age counts from here.
+	s.lastGood = time.Now()
 	s.ready.OK()
 	s.log.Info().Stringer("commit", s.st.Commit).Str("path", s.cfg.Link).Msg("found an earlier publish")
 	s.send()

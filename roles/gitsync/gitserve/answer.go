@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/sidecar-kit/sidecar/internal/order"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/remote/packout"
 )
 
@@ -42,7 +43,7 @@ func (r *Repo) refs() []ref {
 		out = append(out, e)
 		return nil
 	})
-	slices.SortFunc(out, func(a, b ref) int { return strings.Compare(a.name, b.name) })
+	order.Sort(out, func(a, b ref) int { return strings.Compare(a.name, b.name) })
 	return out
 }
 

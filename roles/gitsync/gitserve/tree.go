@@ -3,11 +3,12 @@ package gitserve
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/sidecar-kit/sidecar/internal/order"
 )
 
 // Entry is one line of a tree. Nothing about it is checked: it is also the way to hostile trees.
@@ -160,6 +161,6 @@ func inGitOrder(byName map[string]Entry) []Entry {
 	for _, e := range byName {
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b Entry) int { return strings.Compare(key(a), key(b)) })
+	order.Sort(out, func(a, b Entry) int { return strings.Compare(key(a), key(b)) })
 	return out
 }

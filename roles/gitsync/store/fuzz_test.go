@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"testing/iotest"
 
+	"github.com/sidecar-kit/sidecar/internal/inflate"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/gitserve"
 	"github.com/sidecar-kit/sidecar/roles/gitsync/remote/packout"
 )
@@ -65,8 +67,8 @@ func FuzzRecordHead(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, 30))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const at = 1 << 20
-		rec, err := recordHead(newSource(bytes.NewReader(b), 64, at))
-		again, err2 := recordHead(newSource(readers(b)["one byte"], 30, at))
+		rec, err := recordHead(inflate.NewSource(bytes.NewReader(b), 64, at))
+		again, err2 := recordHead(inflate.NewSource(iotest.OneByteReader(bytes.NewReader(b)), 30, at))
 		if (err == nil) != (err2 == nil) || err == nil && rec != again {
 			t.Fatalf("read at once %+v, %v; by the byte %+v, %v", rec, err, again, err2)
 		}

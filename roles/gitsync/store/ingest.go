@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/sidecar-kit/sidecar/internal/inflate"
 )
 
 // Sink sees objects as they arrive, each inflated and hashed once.
@@ -69,8 +71,8 @@ type ingest struct {
 	lim  Limits
 	p    *pack
 
-	src      *source
-	inf      inflater
+	src      *inflate.Source
+	inf      inflate.Decoder
 	objects  objects
 	pending  []int         // objects that wait for a base that comes later
 	external map[Hash]bool // bases that are not in this pack
@@ -103,8 +105,8 @@ const (
 
 func (in *ingest) run(r io.ReadCloser) (Received, error) {
 	tee := newTee(r, in.p.file, in.lim.PackBytes)
-	in.src = newSource(tee, 256<<10, 0)
-	in.inf.src = in.src
+	in.src = inflate.NewSource(tee, 256<<10, 0)
+	in.inf.Reset(in.src)
 	in.external = make(map[Hash]bool)
 	in.inline = newHasher()
 	in.jobs = make(chan job, inFlight)
@@ -117,7 +119,7 @@ func (in *ingest) run(r io.ReadCloser) (Received, error) {
 	if err == nil {
 		err = tee.finish()
 	}
-	if err == nil && in.src.pos != tee.total {
+	if err == nil && in.src.Pos() != tee.total {
 		err = corruptf("pack holds more than the %d objects its header says", n)
 	}
 	// Closing the stream ends the reading goroutine where the parser stopped early.
@@ -135,7 +137,7 @@ func (in *ingest) run(r io.ReadCloser) (Received, error) {
 }
 
 func (in *ingest) parse() (int, error) {
-	head, err := in.src.next(packHeaderLen)
+	head, err := in.src.Next(packHeaderLen)
 	if err != nil {
 		return 0, err
 	}
@@ -152,7 +154,7 @@ func (in *ingest) parse() (int, error) {
 		}
 	}
 	// The trailer is compared by the reading side, which has seen every byte.
-	_, err = in.src.next(hashLen)
+	_, err = in.src.Next(hashLen)
 	return int(count), err
 }
 
@@ -185,8 +187,8 @@ func (in *ingest) one(i int) error {
 
 func (in *ingest) plain(i int, rec record) error {
 	if rec.size > pooledSize {
-		buf := make([]byte, rec.size+slack)
-		if err := in.inf.whole(buf, int(rec.size)); err != nil {
+		buf := make([]byte, rec.size+inflate.Slack)
+		if err := whole(&in.inf, buf, int(rec.size)); err != nil {
 			return err
 		}
 		in.send(job{at: i, typ: rec.typ, data: buf[:rec.size]})
@@ -197,9 +199,9 @@ func (in *ingest) plain(i int, rec record) error {
 	select {
 	case buf = <-in.free:
 	default:
-		buf = make([]byte, pooledSize+slack)
+		buf = make([]byte, pooledSize+inflate.Slack)
 	}
-	if err := in.inf.whole(buf, int(rec.size)); err != nil {
+	if err := whole(&in.inf, buf, int(rec.size)); err != nil {
 		return err
 	}
 	in.send(job{at: i, typ: rec.typ, data: buf[:rec.size], pooled: true})
@@ -218,8 +220,8 @@ func (in *ingest) send(j job) {
 
 // delta inflates a delta and puts its result together, or leaves it for later.
 func (in *ingest) delta(i int, rec record) error {
-	buf := make([]byte, rec.size+slack)
-	if err := in.inf.whole(buf, int(rec.size)); err != nil {
+	buf := make([]byte, rec.size+inflate.Slack)
+	if err := whole(&in.inf, buf, int(rec.size)); err != nil {
 		return err
 	}
 	err := in.resolve(i, rec, buf[:rec.size])

@@ -259,3 +259,11 @@ func TestIngestShowsTreesBeforeWhatFollows(t *testing.T) {
 		t.Errorf("sink saw %d objects, the commit first: %v; want 89", len(sink.order), sink.order[0] == c)
 	}
 }
+
+// readers cut the same input into pieces in different ways.
+func readers(b []byte) map[string]io.Reader {
+	return map[string]io.Reader{
+		"whole": bytes.NewReader(b), "one byte": iotest.OneByteReader(bytes.NewReader(b)),
+		"halves": iotest.HalfReader(bytes.NewReader(b)), "data with EOF": iotest.DataErrReader(bytes.NewReader(b)),
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/sidecar-kit/sidecar/internal/inflate"
 )
 
 const (
@@ -103,16 +105,16 @@ func packCount(b []byte) (uint32, error) {
 }
 
 // recordHead reads the head of the object at the source's place.
-func recordHead(src *source) (record, error) {
-	rec := record{off: src.pos}
-	c, err := src.byte()
+func recordHead(src *inflate.Source) (record, error) {
+	rec := record{off: src.Pos()}
+	c, err := src.Byte()
 	if err != nil {
 		return rec, err
 	}
 	rec.typ = Type(c >> 4 & 7)
 	rec.size = int64(c & 15)
 	for shift := 4; c&0x80 != 0; shift += 7 {
-		if c, err = src.byte(); err != nil {
+		if c, err = src.Byte(); err != nil {
 			return rec, err
 		}
 		if shift > 53 {
@@ -130,7 +132,7 @@ func recordHead(src *source) (record, error) {
 			return rec, corruptf("delta at %d has its base outside the pack", rec.off)
 		}
 	case plumbing.REFDeltaObject:
-		b, err := src.next(hashLen)
+		b, err := src.Next(hashLen)
 		if err != nil {
 			return rec, err
 		}
@@ -142,18 +144,18 @@ func recordHead(src *source) (record, error) {
 	if rec.size > maxMemoryObject && rec.typ != plumbing.BlobObject {
 		return rec, corruptf("%s of %d bytes is over the limit of %d", rec.typ, rec.size, maxMemoryObject)
 	}
-	rec.body = src.pos
+	rec.body = src.Pos()
 	return rec, nil
 }
 
-func ofsDistance(src *source) (int64, error) {
-	c, err := src.byte()
+func ofsDistance(src *inflate.Source) (int64, error) {
+	c, err := src.Byte()
 	if err != nil {
 		return 0, err
 	}
 	n := int64(c & 0x7f)
 	for i := 0; c&0x80 != 0; i++ {
-		if c, err = src.byte(); err != nil {
+		if c, err = src.Byte(); err != nil {
 			return 0, err
 		}
 		if i > 6 {
@@ -181,24 +183,24 @@ func (s *section) Read(b []byte) (int, error) {
 
 // record reads the head of the object at off.
 func (p *pack) record(off int64) (record, error) {
-	src := newSource(&section{p.file, off}, 64, off)
+	src := inflate.NewSource(&section{p.file, off}, 64, off)
 	rec, err := recordHead(src)
 	return rec, cut(err)
 }
 
 // reader is what one positional read needs. Readers are kept for reuse because their tables are large.
 type reader struct {
-	src source
-	inf inflater
+	src *inflate.Source
+	inf *inflate.Decoder
 }
 
 func (s *Store) reader(f io.ReaderAt, off int64) *reader {
 	rd, ok := s.readers.Get().(*reader)
 	if !ok {
-		rd = &reader{src: source{buf: make([]byte, 16<<10)}}
-		rd.inf.src = &rd.src
+		src := inflate.NewSource(nil, 16<<10, 0)
+		rd = &reader{src: src, inf: inflate.New(src)}
 	}
-	rd.src.reset(&section{f, off}, off)
+	rd.src.Reset(&section{f, off}, off)
 	return rd
 }
 
@@ -206,18 +208,29 @@ func (s *Store) reader(f io.ReaderAt, off int64) *reader {
 func (s *Store) read(p *pack, off int64) (record, []byte, error) {
 	rd := s.reader(p.file, off)
 	defer s.readers.Put(rd)
-	rec, err := recordHead(&rd.src)
+	rec, err := recordHead(rd.src)
 	if err != nil {
 		return rec, nil, cut(err)
 	}
 	if rec.size > maxMemoryObject {
 		return rec, nil, corruptf("object of %d bytes is over the limit of %d", rec.size, maxMemoryObject)
 	}
-	buf := make([]byte, rec.size+slack)
-	if err := rd.inf.whole(buf, int(rec.size)); err != nil {
+	buf := make([]byte, rec.size+inflate.Slack)
+	if err := whole(rd.inf, buf, int(rec.size)); err != nil {
 		return rec, nil, cut(err)
 	}
 	return rec, buf[:rec.size:rec.size], nil
+}
+
+// whole inflates one object of exactly size bytes into buf, which has room for size+inflate.Slack.
+func whole(inf *inflate.Decoder, buf []byte, size int) error { return corrupted(inf.Whole(buf, size)) }
+
+// corrupted says of a bad stream that the pack is bad.
+func corrupted(err error) error {
+	if errors.Is(err, inflate.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
 }
 
 // cut turns the early end of a stored pack into what it is.
@@ -232,15 +245,15 @@ func cut(err error) error {
 func (s *Store) stream(p *pack, rec record, w io.Writer) (Hash, error) {
 	rd := s.reader(p.file, rec.body)
 	defer s.readers.Put(rd)
-	h, err := streamBlob(&rd.inf, rec.size, w)
+	h, err := streamBlob(rd.inf, rec.size, w)
 	return h, cut(err)
 }
 
 // streamBlob passes a blob of size bytes on to w in pieces and returns its name.
-func streamBlob(inf *inflater, size int64, w io.Writer) (Hash, error) {
+func streamBlob(inf *inflate.Decoder, size int64, w io.Writer) (Hash, error) {
 	h := newHasher()
 	h.begin(plumbing.BlobObject, size)
-	if err := inf.stream(io.MultiWriter(h, w), size); err != nil {
+	if err := corrupted(inf.Stream(io.MultiWriter(h, w), size)); err != nil {
 		return Hash{}, err
 	}
 	return h.end()

@@ -14,12 +14,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/sidecar-kit/sidecar/internal/order"
 )
 
 // Hash names a git object.
@@ -71,7 +72,7 @@ func Open(dir string) (*Store, error) {
 		have[e.Name()] = true
 	}
 	// The newest pack is asked first, also after a restart.
-	slices.SortStableFunc(names, func(a, b os.DirEntry) int { return modified(a).Compare(modified(b)) })
+	order.Sort(names, func(a, b os.DirEntry) int { return modified(a).Compare(modified(b)) })
 	for _, e := range names {
 		name := e.Name()
 		base, ext := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
