@@ -1,0 +1,7 @@
+//go:build !linux
+
+package run
+
+import "testing"
+
+func checkEngine(*testing.T, *engine) {}
