@@ -18,16 +18,18 @@ const module = "github.com/sidecar-kit/sidecar"
 // floors says which packages of ours a package may import. A role may import
 // role and everything below it; role is above both floors.
 func floors() map[string][]string {
-	ground := []string{"exit", "backoff", "health", "procfs", "secret", "status"}
+	ground := []string{"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "secret", "status", "suggest", "zone"}
 	allowed := map[string][]string{
+		"strict":  ground,
 		"watch":   ground,
 		"publish": ground,
 		"notify":  append([]string{"proc"}, ground...),
 		"proc":    ground,
 		"tlsconf": append([]string{"watch"}, ground...),
 		"admin":   append([]string{"tlsconf"}, ground...),
+		"probe":   ground,
 		"role":    ground,
-		"host":    append([]string{"role", "admin", "proc"}, ground...),
+		"host":    append([]string{"role", "admin", "proc", "probe"}, ground...),
 	}
 	for _, g := range ground {
 		allowed[g] = nil
@@ -38,8 +40,8 @@ func floors() map[string][]string {
 // below is what a role may import besides its own packages.
 func below() []string {
 	return []string{
-		"role", "watch", "publish", "notify", "proc", "tlsconf",
-		"exit", "backoff", "health", "procfs", "secret", "status",
+		"role", "strict", "watch", "publish", "notify", "probe", "proc", "tlsconf",
+		"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "secret", "status", "suggest", "zone",
 	}
 }
 
@@ -47,27 +49,28 @@ func below() []string {
 // does more than it seems. Patterns match a folder, or one file of it.
 func owners() map[string][]string {
 	return map[string][]string{
-		"github.com/go-git":                   {"roles/gitsync"},
-		"github.com/klauspost/compress":       {"roles/gitsync"},
-		"github.com/pjbgf/sha1cd":             {"roles/gitsync"},
-		"golang.org/x/crypto":                 {"roles/gitsync"},
-		"github.com/nxadm/tail":               {"roles/logship"},
-		"github.com/robfig/cron":              {"roles/cron"},
-		"github.com/fsnotify/fsnotify":        {"internal/watch"},
-		"github.com/urfave/cli":               {".", "internal/host", "roles/*/command.go"},
-		"go.yaml.in/yaml":                     {"internal/host", "roles/*/settings.go"},
-		"github.com/prometheus/client_golang": {"internal/host", "internal/admin", "internal/role", "roles/*/metrics.go"},
-		"github.com/rs/zerolog":               {"internal", "roles"},
-		"github.com/rs/zerolog/log":           nil,
-		"golang.org/x/sys":                    {"internal", "roles"},
-		"github.com/rogpeppe/go-internal":     nil, // tests only
-		"os/exec":                             {"internal/proc"},
-		"os/signal":                           {"internal/host"},
-		"log":                                 nil, // the logger is a value
-		"flag":                                {"internal/host"},
-		"expvar":                              nil, // global registries
-		"net/http/pprof":                      nil,
-		"github.com/prometheus/client_golang/promauto": nil,
+		"github.com/go-git":               {"roles/gitsync"},
+		"github.com/klauspost/compress":   {"internal/zone", "roles/gitsync", "roles/initcopy/unpack", "roles/initcopy/remote/remotetest", "roles/logship"},
+		"github.com/pjbgf/sha1cd":         {"roles/gitsync"},
+		"golang.org/x/crypto":             {"roles/gitsync"},
+		"github.com/bmatcuk/doublestar":   {"roles/initcopy", "roles/logship/source"},
+		"github.com/nxadm/tail":           {"roles/logship"},
+		"github.com/robfig/cron":          {"roles/cron"},
+		"mvdan.cc/sh":                     {"roles/cron/shell"},
+		"github.com/fsnotify/fsnotify":    {"internal/watch"},
+		"github.com/urfave/cli":           {".", "internal/host", "roles/*/command.go"},
+		"go.yaml.in/yaml":                 {"internal/host", "internal/strict", "roles/*/settings.go", "roles/*/file.go"},
+		"github.com/rs/zerolog":           {"internal", "roles"},
+		"github.com/rs/zerolog/log":       nil,
+		"golang.org/x/sys":                {"internal", "roles"},
+		"github.com/rogpeppe/go-internal": nil, // tests only
+		"os/exec":                         {"internal/proc"},
+		"os/signal":                       {"internal/host"},
+		"log":                             {"roles/proxy/h2", "roles/proxy/std"}, // to silence net/http; the logger is a value
+		"flag":                            {"internal/host"},
+		"expvar":                          nil, // global registries
+		"net/http/pprof":                  nil,
+		"time/tzdata":                     nil, // internal/zone has the same in an eighth
 	}
 }
 
@@ -111,6 +114,33 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		if got := strings.Join(checkImports(root), "; "); got != tt.want {
 			t.Errorf("checkImports with %s importing %s = %q; want %q", tt.file, tt.imports, got, tt.want)
 		}
+	}
+}
+
+// TestZonesAreLoadedByInternalZone: the library finds no zone in an image from scratch.
+func TestZonesAreLoadedByInternalZone(t *testing.T) {
+	callers := 0
+	for _, root := range []string{"main.go", "internal", "roles"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if !strings.Contains(string(text), "time.LoadLocation(") {
+				return err
+			}
+			callers++
+			if filepath.Dir(path) != filepath.Join("internal", "zone") {
+				t.Errorf("%s calls time.LoadLocation; want zone.Load", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if callers == 0 {
+		t.Error("nobody calls time.LoadLocation; want internal/zone")
 	}
 }
 

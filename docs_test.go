@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/sidecar-kit/sidecar/internal/host"
+	"github.com/sidecar-kit/sidecar/roles/logship/outputs"
+	"github.com/sidecar-kit/sidecar/roles/proxy/route"
 )
 
 //nolint:gochecknoglobals // flags of a test binary are registered before TestMain parses them
@@ -32,6 +34,18 @@ func TestGoldenReference(t *testing.T) {
 			if err == nil {
 				after, err = between(after, "metrics", metrics)
 			}
+			tables := host.Tables(cmd)
+			if cmd.Name == "proxy" {
+				tables["options"] = routeOptions()
+			}
+			if cmd.Name == "logship" {
+				tables["options"] = outputOptions()
+			}
+			for name, table := range tables {
+				if err == nil {
+					after, err = between(after, name, table)
+				}
+			}
 			if err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}
@@ -48,6 +62,37 @@ func TestGoldenReference(t *testing.T) {
 	}
 }
 
+// outputOptions renders what may stand in an output.
+func outputOptions() string {
+	var b strings.Builder
+	b.WriteString("| option | outputs | default | what it does |\n|---|---|---|---|\n")
+	cell := strings.NewReplacer("|", `\|`).Replace
+	for _, o := range outputs.Options() {
+		kinds := "all"
+		if len(o.Kinds) > 0 {
+			kinds = strings.Join(o.Kinds, ", ")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, kinds, cell(o.Default), cell(o.Usage))
+	}
+	return b.String()
+}
+
+// routeOptions renders what may stand in a route.
+func routeOptions() string {
+	var b strings.Builder
+	b.WriteString("| option | stands | for | default | what it does |\n|---|---|---|---|---|\n")
+	for _, o := range route.Options() {
+		side := map[route.Side]string{route.OfListener: "before =>", route.OfRoute: "anywhere", route.OfCluster: "after =>"}[o.Of]
+		def := o.Default()
+		if def != "" {
+			def = "`" + def + "`"
+		}
+		cell := strings.NewReplacer("|", `\|`).Replace
+		fmt.Fprintf(&b, "| `%s=%s` | %s | %s | %s | %s |\n", o.Name, cell(o.Value), side, o.Needs, def, cell(o.Usage))
+	}
+	return b.String()
+}
+
 // TestReferenceOfEcho shows what the generated tables look like.
 func TestReferenceOfEcho(t *testing.T) {
 	flags, metrics, err := host.Reference(echoCommand(), arguments(t, "echo", t.TempDir()))
@@ -62,6 +107,21 @@ func TestReferenceOfEcho(t *testing.T) {
 		if !strings.Contains(flags, want) {
 			t.Errorf("flags have no line %q:\n%s", want, flags)
 		}
+	}
+	for _, want := range []string{
+		"| `--log-format` | `SIDECAR_ECHO_LOG_FORMAT` | `json` | log as json or text | `--json` (json) |",
+		"| `-S` (compatibility only) |  | `false` | accepted, without effect: logs go to standard error |  |",
+	} {
+		if !strings.Contains(flags, want) {
+			t.Errorf("flags have no line %q:\n%s", want, flags)
+		}
+	}
+	tables := host.Tables(echoCommand())
+	if want := "| `--upper`, `-u` | `false` | in capitals |"; !strings.Contains(tables["flags:spell"], want) {
+		t.Errorf("flags:spell has no line %q:\n%s", want, tables["flags:spell"])
+	}
+	if want := "`greetings`: who is greeted\n\n```yaml\ngreetings:\n  - bob\n```\n"; tables["keys"] != want {
+		t.Errorf("keys = %q; want %q", tables["keys"], want)
 	}
 	if want := "| `sidecar_echo_words_total` | counter | kind | Words that were said. |"; !strings.Contains(metrics, want) {
 		t.Errorf("metrics have no line %q:\n%s", want, metrics)

@@ -11,12 +11,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sidecar-kit/sidecar/internal/host"
+	"github.com/sidecar-kit/sidecar/internal/meter"
 	"github.com/sidecar-kit/sidecar/internal/role"
 	"github.com/sidecar-kit/sidecar/internal/secret"
+	"github.com/sidecar-kit/sidecar/internal/strict"
 )
 
 // echo is the reference role of the contract. It exists in the tests only and
@@ -29,7 +31,36 @@ type echo struct {
 	upstream secret.URL
 	period   time.Duration
 	stop     string
+	greet    []string
 	env      role.Env
+}
+
+// spell is the command of echo.
+func (e *echo) spell() host.Sub {
+	upper := false
+	return host.Sub{
+		Name: "spell", Usage: "say letters", Args: "WORD...", Least: 1, Most: 3,
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "upper", Aliases: []string{"u"}, Usage: "in capitals", Destination: &upper}},
+		Run: func(ctx context.Context, stdout io.Writer, args []string) error {
+			for _, word := range args {
+				switch {
+				case word == "wait":
+					<-ctx.Done()
+				case word == "secret":
+					return errors.New("cannot say that")
+				case upper:
+					word = strings.ToUpper(word)
+				}
+				fmt.Fprintln(stdout, strings.Join(strings.Split(word, ""), "-"))
+			}
+			return nil
+		},
+	}
+}
+
+func (e *echo) decode(path string, n *yaml.Node) (err error) {
+	e.greet, err = strict.Texts(path, n)
+	return err
 }
 
 func echoCommand() *cli.Command {
@@ -48,8 +79,23 @@ func echoCommand() *cli.Command {
 			&cli.DurationFlag{Name: "period", Usage: "how often", Destination: &e.period},
 			&cli.GenericFlag{Name: "stop", Usage: "what to do when stopped", Value: host.OneOf(&e.stop, "tidy", "interrupted", "never", "fail", "panic")},
 		},
-		Compat:  map[string]host.Compat{"once": {Flags: []string{"one-time"}, Envs: []string{"OLD_ONE_TIME"}}},
-		Signals: func() []os.Signal { return []os.Signal{syscall.SIGUSR1} },
+		Compat: map[string]host.Compat{"once": {Flags: []string{"one-time"}, Envs: []string{"OLD_ONE_TIME"}}},
+		Legacy: []host.Legacy{
+			{Name: "json", Flag: "log-format", Value: "json"},
+			{Name: "d", Flag: "log-level", Translate: func(n string) (string, error) {
+				level, ok := map[string]string{"0": "debug", "8": "info"}[n]
+				if !ok {
+					return "", errors.New("want 0 or 8")
+				}
+				return level, nil
+			}},
+			{Name: "S", Ignored: "logs go to standard error"},
+			{Name: "f", Ignored: "it always runs in the foreground"},
+			{Name: "L", Ignored: "redirect standard error", Takes: true},
+		},
+		Keys:     []*host.Key{{Name: "greetings", Usage: "who is greeted", Example: "greetings:\n  - bob", Decode: e.decode}},
+		Commands: []host.Sub{e.spell()},
+		Signals:  func() []os.Signal { return []os.Signal{syscall.SIGUSR1} },
 		Check: func() error {
 			var errs []error
 			if e.text == "" {
@@ -66,10 +112,9 @@ func echoCommand() *cli.Command {
 			}
 			e.env = env
 			env.Handle("GET /echo", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, e.text) }))
+			e.text = strings.Join(append([]string{e.text}, e.greet...), ", ")
 			env.Status.Fact("text", e.text)
-			env.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{
-				Name: "sidecar_echo_words_total", Help: "Words that were said.",
-			}, []string{"kind"}))
+			env.Metrics.MustRegister(meter.NewCounters("sidecar_echo_words_total", "Words that were said.", "kind"))
 			return e, nil
 		},
 		Demo: func(_ context.Context, stdout io.Writer) error {

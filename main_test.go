@@ -2,8 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"flag"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,10 @@ import (
 
 // TestMain makes the test binary the program: scripts run it as "sidecar".
 func TestMain(m *testing.M) {
+	// Scripts wait more than they work: a job is due, a server comes back.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"sidecar": func() {
 			signals := host.Listen()
@@ -26,8 +31,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs every script that is the manual of one thing; the folder
-// host/every holds what each role obeys, see TestContract.
+// TestScripts runs every script that is the manual of one thing; the folders
+// below host hold what each role obeys, see TestContract.
 func TestScripts(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/script/*")
 	if err != nil {
@@ -47,8 +52,10 @@ func TestScripts(t *testing.T) {
 func TestContract(t *testing.T) {
 	for _, cmd := range append(roles(), echoCommand()) {
 		t.Run(cmd.Name, func(t *testing.T) {
-			p := params("testdata/script/host/every", cmd.Name, arguments(t, cmd.Name, ""))
-			testscript.Run(t, p)
+			testscript.Run(t, params("testdata/script/host/every", cmd.Name, arguments(t, cmd.Name, "")))
+			if !host.Finite(cmd) {
+				testscript.Run(t, params("testdata/script/host/running", cmd.Name, arguments(t, cmd.Name, "")))
+			}
 		})
 	}
 }
@@ -69,7 +76,17 @@ func arguments(t *testing.T, name, work string) []string {
 // fixtures prepares the working folder for roles whose least arguments name
 // something that must exist there, such as a repository.
 func fixtures() map[string]func(work string) error {
-	return map[string]func(work string) error{"sync": repoOnDisk}
+	return map[string]func(work string) error{"sync": repoOnDisk, "initcopy": payload, "cron": crontab}
+}
+
+// crontab is a table that is hardly ever due.
+func crontab(work string) error {
+	return os.WriteFile(filepath.Join(work, "crontab"), []byte("0 0 29 2 * echo leap\n"), 0o600)
+}
+
+// payload is a folder to copy, and a volume to copy it to.
+func payload(work string) error {
+	return errors.Join(os.MkdirAll(filepath.Join(work, "payload"), 0o755), os.MkdirAll(filepath.Join(work, "volume"), 0o755))
 }
 
 func params(dir, roleName string, args []string) testscript.Params {
@@ -99,6 +116,8 @@ func params(dir, roleName string, args []string) testscript.Params {
 				running.vars = append(running.vars, name)
 			}
 			env.Values[startedKey{}] = running
+			env.Values[proxyKey{}] = &proxySet{apps: map[string]*http.Server{}}
+			env.Values[elasticKey{}] = &elasticSet{}
 			env.Values[gitServersKey{}] = map[string]*gitServer{}
 			return nil
 		},
@@ -108,13 +127,14 @@ func params(dir, roleName string, args []string) testscript.Params {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: join(gitCommands(), map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: merged(gitCommands(), copyCommands(), probeCommands(), remoteCommands(), cronCommands(), proxyCommands(), logshipCommands(), map[string]func(*testscript.TestScript, bool, []string){
 			"start":     start,
 			"ended":     ended,
 			"term":      sendTo(syscall.SIGTERM),
 			"int":       sendTo(syscall.SIGINT),
 			"hup":       sendTo(syscall.SIGHUP),
 			"usr1":      sendTo(syscall.SIGUSR1),
+			"usr2":      sendTo(syscall.SIGUSR2),
 			"kill9":     sendTo(syscall.SIGKILL),
 			"waitlink":  waitLink,
 			"httpserve": httpServe,
@@ -130,11 +150,6 @@ func params(dir, roleName string, args []string) testscript.Params {
 			"httppost":  request(http.MethodPost),
 		}),
 	}
-}
-
-func join[T any](a, b map[string]T) map[string]T {
-	maps.Copy(b, a)
-	return b
 }
 
 // setup writes the role's arguments into its environment file: scripts call

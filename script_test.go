@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,20 +18,25 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// What scripts wait for comes within tries naps, which is 30 s; a disk
+// What scripts wait for comes within tries naps, which is 90 s; a disk
 // that others keep busy makes a publish slow.
-const tries = 1500
+const tries = 4500
 
 func nap() { time.Sleep(20 * time.Millisecond) }
 
+// freePort is not one of those that the system gives to clients: some test that
+// runs beside this one would get it before it is used.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		port := strconv.Itoa(10000 + rand.IntN(22000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return port, l.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return "", err
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
 }
 
 // freePortTo sets a variable to a port that is free: "freeport OTHER".
@@ -118,8 +124,8 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	p := ts.Value(startedKey{}).(*startedSet).get(ts, args[0])
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
-		ts.Fatalf("%s: not within 30s", args[0])
+	case <-time.After(90 * time.Second):
+		ts.Fatalf("%s: not within 90s", args[0])
 	}
 	if got := strconv.Itoa(p.cmd.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("%s ended with %s; want %s\n%s", args[0], got, args[1], ts.ReadFile(args[0]+".err"))
@@ -142,7 +148,7 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waitready %s: not within 30s", addr)
+	ts.Fatalf("waitready %s: not within 90s", addr)
 }
 
 // waitFile waits until a file holds a text: "waitfile NAME TEXT".
@@ -158,7 +164,7 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waitfile %s: %q not within 30s\n%s", args[0], args[1], data)
+	ts.Fatalf("waitfile %s: %q not within 90s\n%s", args[0], args[1], data)
 }
 
 // waitGone waits until a file is not there: "waitgone NAME".
@@ -172,7 +178,7 @@ func waitGone(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waitgone %s: still there after 30s", args[0])
+	ts.Fatalf("waitgone %s: still there after 90s", args[0])
 }
 
 // waitHTTP waits until a page of $ADMIN matches: "waithttp PATH REGEXP".
@@ -194,7 +200,7 @@ func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		nap()
 	}
-	ts.Fatalf("waithttp %s: %q not within 30s\n%s", args[0], args[1], body)
+	ts.Fatalf("waithttp %s: %q not within 90s\n%s", args[0], args[1], body)
 }
 
 // exitCode runs a command line and compares its exit code:
