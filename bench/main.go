@@ -19,8 +19,11 @@ import (
 // options are the sizes of a run.
 type options struct {
 	sidecar, doc, only string
+	busybox            string
 	pairs, pushes      int
-	kills              int
+	lines              int
+	kills, tights      int
+	seconds            int
 	walks              int64
 	update, quick      bool
 }
@@ -32,8 +35,12 @@ func main() {
 	flag.StringVar(&o.doc, "doc", "../docs/benchmarks.md", "the document that -update rewrites")
 	flag.StringVar(&o.only, "case", "", "only cases that match this regular expression")
 	flag.IntVar(&o.pairs, "pairs", 7, "pairs after the warm-up")
+	flag.IntVar(&o.lines, "lines", 1000, "lines of the year case")
 	flag.IntVar(&o.pushes, "pushes", 20, "pushes of the latency case")
 	flag.IntVar(&o.kills, "kills", 300, "kills of the kill case")
+	flag.IntVar(&o.tights, "tights", 20, "copies of the large file in the tight case")
+	flag.StringVar(&o.busybox, "busybox", "busybox", "a busybox that has crond: on Debian that of busybox-static, which need not be installed")
+	flag.IntVar(&o.seconds, "seconds", 20, "seconds of the cron-jobs and cron-due cases")
 	flag.Int64Var(&o.walks, "walks", 10_000, "walks of the torn case")
 	flag.BoolVar(&o.update, "update", false, "rewrite the tables in the document")
 	flag.BoolVar(&o.quick, "quick", false, "small repositories and one pair: does it run at all")
@@ -50,7 +57,7 @@ func run(o options) error {
 		return err
 	}
 	if o.quick {
-		o.pairs, o.pushes, o.kills, o.walks = 1, 3, min(o.kills, 20), min(o.walks, 1000)
+		o.pairs, o.pushes, o.kills, o.walks, o.seconds = 1, 3, min(o.kills, 20), min(o.walks, 1000), min(o.seconds, 5)
 	}
 	b, err := newBench(o)
 	if err != nil {
@@ -67,7 +74,7 @@ func run(o options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		s := section{name: c.name, lines: table(rows)}
+		s := section{name: c.name, lines: table(c.name, rows)}
 		sections = append(sections, s)
 		for _, line := range s.lines {
 			fmt.Println(line)
@@ -113,15 +120,23 @@ type benchCase struct {
 }
 
 func (b *bench) cases() []benchCase {
-	return []benchCase{
+	return append(append(b.cronCases(), append(b.proxyCases(), b.logshipCases()...)...), []benchCase{
 		{"idle", b.idle},
 		{"first", b.first},
 		{"push", b.push},
 		{"rest", b.rest},
 		{"kill", b.kill},
 		{"torn", b.torn},
+		{"year", b.year},
+		{"sim", b.sim},
+		{"war", b.war},
 		{"size", b.size},
-	}
+		{"small", b.small},
+		{"again", b.again},
+		{"big", b.big},
+		{"tight", b.tight},
+		{"next", b.next},
+	}...)
 }
 
 func (b *bench) machine() []string {

@@ -23,6 +23,9 @@ type Usage struct {
 // peak RSS through fork, so the program must be started by something small.
 const meterEnv = "BENCH_METER_RESULT"
 
+// killSignal makes a meter kill its program.
+const killSignal = syscall.SIGUSR1
+
 // MeterMain takes over when this process was started as a meter; call it first in main.
 func MeterMain() {
 	result := os.Getenv(meterEnv)
@@ -39,7 +42,7 @@ func MeterMain() {
 
 func meter(result string, argv []string) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGTERM, killSignal)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	start := time.Now()
@@ -48,6 +51,9 @@ func meter(result string, argv []string) error {
 	}
 	go func() {
 		for s := range signals {
+			if s == killSignal {
+				s = syscall.SIGKILL
+			}
 			cmd.Process.Signal(s)
 		}
 	}()
@@ -92,6 +98,9 @@ func StartMetered(dir string, argv ...string) (*Metered, error) {
 
 // Stop asks the program to end; Wait still has to be called.
 func (m *Metered) Stop() { m.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Kill ends a program that does not end when asked to; Wait still has to be called.
+func (m *Metered) Kill() { m.cmd.Process.Signal(killSignal) }
 
 // Wait returns what the program cost; an exit code other than 0 is an error.
 func (m *Metered) Wait() (Usage, error) {
