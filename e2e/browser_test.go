@@ -47,7 +47,7 @@ func TestStatusPageInABrowser(t *testing.T) {
 	published(t, root, hash)
 	hash = site.push(t, "more words")
 	published(t, root, hash)
-	eventually(t, 10*time.Second, "ready", func() error {
+	eventually(t, time.Minute, "ready", func() error {
 		resp, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {
 			return err

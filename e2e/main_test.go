@@ -182,7 +182,7 @@ func start(t *testing.T, argv ...string) {
 // published waits until the link "html" under root names the commit.
 func published(t *testing.T, root, hash string) time.Duration {
 	t.Helper()
-	return eventually(t, 20*time.Second, "publish "+hash, func() error {
+	return eventually(t, time.Minute, "publish "+hash, func() error {
 		target, err := os.Readlink(filepath.Join(root, "html"))
 		if err != nil {
 			return err

@@ -17,9 +17,14 @@ import (
 	"github.com/sidecar-kit/sidecar/e2e/kubelet"
 )
 
-const manifests = "../deploy/nginx-content"
+const manifests = "../deploy"
 
-var variants = []string{"own-names", "git-sync-names", "classic"}
+// The manifests by pattern; each is started for real by a test.
+var (
+	variants    = []string{"nginx-content/own-names", "nginx-content/git-sync-names", "nginx-content/classic"}
+	warVariants = []string{"tomcat-war/payload-image", "tomcat-war/exploded", "tomcat-war/image-volume"}
+	everything  = slices.Concat(variants, warVariants)
+)
 
 func podSpec(t *testing.T, variant string) (metav1.ObjectMeta, corev1.PodSpec) {
 	t.Helper()
@@ -52,7 +57,7 @@ func TestManifestsPassTheRestrictedStandard(t *testing.T) {
 	verdict := func(meta metav1.ObjectMeta, spec corev1.PodSpec) policy.AggregateCheckResult {
 		return policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec))
 	}
-	for _, variant := range variants {
+	for _, variant := range everything {
 		meta, spec := podSpec(t, variant)
 		if v := verdict(meta, spec); !v.Allowed {
 			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
@@ -66,7 +71,7 @@ func TestManifestsPassTheRestrictedStandard(t *testing.T) {
 }
 
 func TestManifestsAreDecodedStrictly(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(manifests, "own-names", "deployment.yaml"))
+	b, err := os.ReadFile(filepath.Join(manifests, "nginx-content/own-names/deployment.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,15 +84,23 @@ func TestManifestsAreDecodedStrictly(t *testing.T) {
 	}
 }
 
-func TestManifestsTuneTheSidecar(t *testing.T) {
-	for _, variant := range variants {
+func TestManifestsAskForLittle(t *testing.T) {
+	for _, variant := range everything {
 		_, spec := podSpec(t, variant)
 		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
 			t.Errorf("%s: the service account's token is mounted", variant)
 		}
-		name := syncContainer(t, variant)
 		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
 			checkResources(t, variant, c)
+		}
+	}
+}
+
+func TestManifestsTuneTheSidecar(t *testing.T) {
+	for _, variant := range variants {
+		_, spec := podSpec(t, variant)
+		name := syncContainer(t, variant)
+		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
 			if c.Name != name {
 				continue
 			}
@@ -99,7 +112,7 @@ func TestManifestsTuneTheSidecar(t *testing.T) {
 				t.Errorf("%s: probes ask %s and %s", variant, c.ReadinessProbe.HTTPGet.Path, c.LivenessProbe.HTTPGet.Path)
 			}
 			native := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-			if native == (variant == "classic") {
+			if native == strings.HasSuffix(variant, "/classic") {
 				t.Errorf("%s: restartPolicy Always is %v", variant, native)
 			}
 		}
@@ -121,15 +134,15 @@ func checkResources(t *testing.T, variant string, c corev1.Container) {
 }
 
 func TestManifestsFindTheirPods(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(manifests, "service", "service.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var service corev1.Service
-	if err := yaml.UnmarshalStrict(b, &service); err != nil {
-		t.Fatal(err)
-	}
-	for _, variant := range variants {
+	for _, variant := range everything {
+		b, err := os.ReadFile(filepath.Join(manifests, filepath.Dir(variant), "service/service.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var service corev1.Service
+		if err := yaml.UnmarshalStrict(b, &service); err != nil {
+			t.Fatal(err)
+		}
 		meta, spec := podSpec(t, variant)
 		if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(meta.Labels)) {
 			t.Errorf("%s: the service does not select %v", variant, meta.Labels)
@@ -151,7 +164,7 @@ func TestManifestsFindTheirPods(t *testing.T) {
 }
 
 func TestKustomizationsNameWhatExists(t *testing.T) {
-	for _, folder := range append([]string{"service"}, variants...) {
+	for _, folder := range append([]string{"nginx-content/service", "tomcat-war/service"}, everything...) {
 		b, err := os.ReadFile(filepath.Join(manifests, folder, "kustomization.yaml"))
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,13 +48,21 @@ func startGitHost(t *testing.T, e engine.Engine) gitHost {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The container runs before its server listens.
+	eventually(t, time.Minute, "git server", func() error {
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(ip, "80"), time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
 	url := "http://" + ip + "/site.git"
 	return gitHost{url: url, site: newSite(t, repos, url)}
 }
 
 // Names differ between runs, so that what a killed run left behind does not matter.
 func podName(kind string) string {
-	return fmt.Sprintf("e2e-%s-%d-%d", kind, os.Getpid(), serial.Add(1))
+	return fmt.Sprintf("e2e-%s-%d-%d", strings.ReplaceAll(kind, "/", "-"), os.Getpid(), serial.Add(1))
 }
 
 var serial atomic.Int64
@@ -140,7 +149,7 @@ func TestPushIsServed(t *testing.T) {
 			pod := startPod(t, e, variant, options(t, host.url))
 			sync := syncContainer(t, variant)
 
-			eventually(t, 20*time.Second, "pod ready", func() error {
+			eventually(t, time.Minute, "pod ready", func() error {
 				if !pod.Ready() {
 					return fmt.Errorf("not ready: %s", pod.Events())
 				}
@@ -152,7 +161,7 @@ func TestPushIsServed(t *testing.T) {
 			visitor := visit(pod)
 
 			host.site.push(t, "second words")
-			took := eventually(t, 30*time.Second, "second page", serves(pod, "second words"))
+			took := eventually(t, time.Minute, "second page", serves(pod, "second words"))
 			t.Logf("push to page: %s", took.Round(time.Millisecond))
 
 			if err := pod.Kill(t.Context(), sync, "KILL"); err != nil {
@@ -171,7 +180,7 @@ func TestPushIsServed(t *testing.T) {
 			if codes[sync] != 0 {
 				t.Errorf("sync ended with %d on SIGTERM; want 0\n%s", codes[sync], pod.Logs(sync))
 			}
-			if variant != "classic" {
+			if !strings.HasSuffix(variant, "/classic") {
 				events := pod.Events()
 				if n, s := slices.Index(events, "nginx stopped"), slices.Index(events, sync+" stopped"); n < 0 || s < n {
 					t.Errorf("events %q; want nginx stopped before its sidecar", events)
@@ -212,7 +221,7 @@ func TestPodStartsWhileTheGitServerIsAway(t *testing.T) {
 	e := containers(t)
 	host := startGitHost(t, e)
 	// Nobody has pushed yet: the branch does not exist.
-	pod := startPod(t, e, "own-names", options(t, host.url))
+	pod := startPod(t, e, "nginx-content/own-names", options(t, host.url))
 	events := pod.Events()
 	if !slices.Contains(events, "sync is up") || !slices.Contains(events, "nginx started") {
 		t.Fatalf("events %q; want the sidecar up and nginx started", events)
@@ -239,8 +248,8 @@ func TestRunsAsAnyUser(t *testing.T) {
 		t.Run(user, func(t *testing.T) {
 			opts := options(t, host.url)
 			opts.User = user
-			pod := startPod(t, e, "own-names", opts)
-			eventually(t, 20*time.Second, "page", serves(pod, "anybody's words"))
+			pod := startPod(t, e, "nginx-content/own-names", opts)
+			eventually(t, time.Minute, "page", serves(pod, "anybody's words"))
 			if codes, err := pod.Stop(context.Background()); err != nil || codes["sync"] != 0 {
 				t.Errorf("Stop() = %v, %v; want 0", codes, err)
 			}

@@ -56,7 +56,7 @@ AcceptEnv GIT_PROTOCOL
 PidFile none
 `, s.port, host, dir))
 	start(t, program, "-D", "-e", "-f", config)
-	eventually(t, 10*time.Second, "sshd up", func() error {
+	eventually(t, time.Minute, "sshd up", func() error {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
 		if err != nil {
 			return err

@@ -41,8 +41,13 @@ func (e Engine) Do(ctx context.Context, args ...string) (string, error) {
 }
 
 // Logs returns the end of both streams of a container, interleaved.
-func (e Engine) Logs(name string) string {
-	out, err := exec.Command(e.program, "logs", "--tail", "30", name).CombinedOutput()
+func (e Engine) Logs(name string) string { return e.logs("--tail", "30", name) }
+
+// AllLogs returns all of both streams.
+func (e Engine) AllLogs(name string) string { return e.logs(name) }
+
+func (e Engine) logs(args ...string) string {
+	out, err := exec.Command(e.program, append([]string{"logs"}, args...)...).CombinedOutput()
 	if err != nil {
 		return err.Error()
 	}

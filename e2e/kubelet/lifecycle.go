@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,7 +69,8 @@ func (p *Pod) supervise(run context.Context, c corev1.Container) {
 		}
 		p.happened(c.Name, "exited "+code)
 		p.mu.Lock()
-		stopping := p.stopping
+		stopping := p.stopping || p.final(c, code)
+		p.over[c.Name] = stopping
 		p.ready[c.Name] = false
 		p.mu.Unlock()
 		if stopping {
@@ -85,15 +88,37 @@ func (p *Pod) supervise(run context.Context, c corev1.Container) {
 	}
 }
 
+// final says whether a container that ended is not started again.
+func (p *Pod) final(c corev1.Container, code string) bool {
+	switch {
+	case sidecar(c):
+		return false
+	case p.spec.RestartPolicy == corev1.RestartPolicyNever:
+		return true
+	}
+	return p.spec.RestartPolicy == corev1.RestartPolicyOnFailure && code == "0"
+}
+
+// Completed is true when all application containers of a Job's pod have ended: now a kubelet stops its sidecars.
+func (p *Pod) Completed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.spec.Containers {
+		if !p.over[c.Name] {
+			return false
+		}
+	}
+	return true
+}
+
 // Kill sends a signal to a container behind the pod's back.
 func (p *Pod) Kill(ctx context.Context, container, signal string) error {
 	_, err := p.engine.Do(ctx, "kill", "--signal", signal, p.Container(container))
 	return err
 }
 
-// Stop ends the pod as a kubelet does: the application's containers first, then the
-// sidecars in reverse order, each with SIGTERM and what is left of the grace period.
-// It removes everything and returns the exit code of every container.
+// Stop ends the pod as a kubelet does: the application's containers at once, then the sidecars in reverse order, each with
+// SIGTERM and what is left of the grace period. It removes everything and returns the exit code of every container.
 func (p *Pod) Stop(ctx context.Context) (map[string]int, error) {
 	p.mu.Lock()
 	p.stopping = true
@@ -102,49 +127,82 @@ func (p *Pod) Stop(ctx context.Context) (map[string]int, error) {
 	if p.spec.TerminationGracePeriodSeconds != nil {
 		grace = *p.spec.TerminationGracePeriodSeconds
 	}
-	order := slices.Clone(p.spec.Containers)
+	deadline := time.Now().Add(time.Duration(grace) * time.Second)
+	s := stop{pod: p, deadline: deadline, codes: map[string]int{}}
+	var together sync.WaitGroup
+	for _, c := range p.spec.Containers {
+		together.Go(func() { s.container(ctx, c.Name) })
+	}
+	together.Wait()
 	for _, c := range slices.Backward(p.spec.InitContainers) {
 		if sidecar(c) {
-			order = append(order, c)
+			s.container(ctx, c.Name)
 		}
-	}
-	codes := map[string]int{}
-	deadline := time.Now().Add(time.Duration(grace) * time.Second)
-	var failed error
-	for _, c := range order {
-		left := max(2, int(time.Until(deadline).Seconds()))
-		if _, err := p.engine.Do(ctx, "stop", "-t", strconv.Itoa(left), p.Container(c.Name)); err != nil {
-			failed = err
-			continue
-		}
-		p.happened(c.Name, "stopped")
-		code, err := p.engine.Do(ctx, "inspect", "-f", "{{.State.ExitCode}}", p.Container(c.Name))
-		if err != nil {
-			failed = err
-			continue
-		}
-		codes[c.Name], failed = mustAtoi(code, failed)
 	}
 	p.cancel()
 	p.wg.Wait()
 	p.remove(ctx)
-	return codes, failed
+	return s.codes, s.failed
 }
 
-func mustAtoi(s string, earlier error) (int, error) {
-	n, err := strconv.Atoi(s)
+// stop is a pod's end under way.
+type stop struct {
+	pod      *Pod
+	deadline time.Time
+
+	mu     sync.Mutex // guards what follows
+	codes  map[string]int
+	failed error
+}
+
+func (s *stop) container(ctx context.Context, name string) {
+	code, at, err := s.pod.end(ctx, name, max(2, int(time.Until(s.deadline).Seconds())))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil {
-		return 0, err
+		s.failed = err
+		return
 	}
-	return n, earlier
+	s.codes[name] = code
+	s.pod.happened(name, "stopped")
+	said := s.pod.AllLogs(name)
+	s.pod.mu.Lock()
+	defer s.pod.mu.Unlock()
+	s.pod.ended[name], s.pod.said[name] = at, said
+}
+
+// end stops one container and tells its exit code and when its process was gone.
+func (p *Pod) end(ctx context.Context, name string, grace int) (code int, at time.Time, err error) {
+	if _, err := p.engine.Do(ctx, "stop", "-t", strconv.Itoa(grace), p.Container(name)); err != nil {
+		return 0, at, err
+	}
+	text, err := p.engine.Do(ctx, "inspect", "-f", "{{.State.ExitCode}} {{.State.FinishedAt}}", p.Container(name))
+	if err != nil {
+		return 0, at, err
+	}
+	number, when, _ := strings.Cut(text, " ")
+	if code, err = strconv.Atoi(number); err != nil {
+		return 0, at, err
+	}
+	// Engines write this time in more ways than one; only tests about time need it.
+	if at, err = time.Parse(time.RFC3339Nano, when); err != nil {
+		at = time.Now()
+	}
+	return code, at, nil
 }
 
 func (p *Pod) remove(ctx context.Context) {
 	for _, c := range slices.Concat(p.spec.InitContainers, p.spec.Containers) {
 		p.engine.Do(ctx, "rm", "-f", "-v", p.Container(c.Name))
 	}
+	for _, name := range p.later {
+		p.engine.Do(ctx, "rm", "-f", "-v", p.Container(name))
+	}
 	p.engine.Do(ctx, "rm", "-f", "-v", p.Name)
 	for _, v := range p.spec.Volumes {
 		p.engine.Do(ctx, "volume", "rm", "-f", p.volume(v.Name))
+	}
+	if p.wantsAccount() {
+		p.engine.Do(ctx, "volume", "rm", "-f", p.volume(accountVolume))
 	}
 }
