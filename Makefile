@@ -26,11 +26,11 @@ COLD_MODULES = github.com/bmatcuk/... github.com/go-git/... github.com/nxadm/...
 COLD_STD = crypto/elliptic crypto/hpke crypto/x509/... encoding/asn1 encoding/gob encoding/json flag log/... math/big mime/... regexp/syntax text/... \
 	vendor/golang.org/x/crypto/cryptobyte/...
 COLD_OURS = $(addprefix github.com/sidecar-kit/sidecar/, \
-	internal/admin internal/host internal/notify internal/probe internal/publish internal/strict internal/tlsconf \
+	internal/admin internal/draft internal/host internal/notify internal/probe internal/publish internal/strict internal/tlsconf \
 	roles/cron roles/cron/crontab roles/cron/lease roles/cron/shell \
 	roles/gitsync/gitserve \
 	roles/initcopy roles/initcopy/remote roles/initcopy/render \
-	roles/logship roles/logship/dead roles/logship/draft roles/logship/keep roles/logship/outputs \
+	roles/logship roles/logship/dead roles/logship/keep roles/logship/outputs \
 	roles/proxy/route roles/proxy/starttls)
 COLD = $(foreach pattern,$(COLD_MODULES) $(COLD_STD) $(COLD_OURS),-gcflags=$(pattern)=-l)
 

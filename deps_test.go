@@ -20,6 +20,7 @@ const module = "github.com/sidecar-kit/sidecar"
 func floors() map[string][]string {
 	ground := []string{"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "secret", "status", "suggest", "zone"}
 	allowed := map[string][]string{
+		"draft":   ground,
 		"strict":  ground,
 		"watch":   ground,
 		"publish": ground,
@@ -40,7 +41,7 @@ func floors() map[string][]string {
 // below is what a role may import besides its own packages.
 func below() []string {
 	return []string{
-		"role", "strict", "watch", "publish", "notify", "probe", "proc", "tlsconf",
+		"role", "draft", "strict", "watch", "publish", "notify", "probe", "proc", "tlsconf",
 		"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "secret", "status", "suggest", "zone",
 	}
 }
@@ -59,7 +60,7 @@ func owners() map[string][]string {
 		"mvdan.cc/sh":                     {"roles/cron/shell"},
 		"github.com/fsnotify/fsnotify":    {"internal/watch"},
 		"github.com/urfave/cli":           {".", "internal/host", "roles/*/command.go"},
-		"go.yaml.in/yaml":                 {"internal/host", "internal/strict", "roles/*/settings.go", "roles/*/file.go"},
+		"go.yaml.in/yaml":                 {"internal/draft", "internal/host", "internal/strict", "roles/*/settings.go", "roles/*/file.go"},
 		"github.com/rs/zerolog":           {"internal", "roles"},
 		"github.com/rs/zerolog/log":       nil,
 		"golang.org/x/sys":                {"internal", "roles"},

@@ -1,55 +1,27 @@
 package logship
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/secret"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 )
 
-func (c *Config) setInputs(path string, n *yaml.Node) error {
-	c.inputs, c.inputsNode = fromYAML(path, n), n
-	return nil // all complaints come from Validate, together with those of the flags
+// All complaints about what the values say come from Validate, together with those of the flags.
+func (c *Config) setInputs(path string, n *yaml.Node) (err error) {
+	c.inputsNode = n
+	c.inputs, err = draft.FromYAML(path, n)
+	return err
 }
 
-func (c *Config) setOutputs(path string, n *yaml.Node) error {
-	c.outputs, c.outputsNode = fromYAML(path, n), n
-	return nil
-}
-
-// fromYAML keeps what a value of the config file says, and where.
-func fromYAML(path string, n *yaml.Node) draft.Value {
-	if n == nil {
-		return draft.Value{Place: path}
-	}
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	v := draft.Value{Place: fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column)}
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-	case n.Kind == yaml.ScalarNode:
-		v.Shape, v.Text = draft.Word, n.Value
-	case n.Kind == yaml.SequenceNode:
-		v.Shape = draft.List
-		for _, item := range n.Content {
-			v.Items = append(v.Items, fromYAML(path, item))
-		}
-	case n.Kind == yaml.MappingNode:
-		v.Shape = draft.Map
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i]
-			v.Pairs = append(v.Pairs, draft.Pair{
-				Key: key.Value, Place: fmt.Sprintf("%s:%d:%d", path, key.Line, key.Column), Value: fromYAML(path, n.Content[i+1]),
-			})
-		}
-	}
-	return v
+func (c *Config) setOutputs(path string, n *yaml.Node) (err error) {
+	c.outputsNode = n
+	c.outputs, err = draft.FromYAML(path, n)
+	return err
 }
 
 // showOutput is the word of an output as logs and --print-config may have it. Passwords are refused in addresses, but they are printed

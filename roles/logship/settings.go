@@ -10,10 +10,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/probe"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/logship/content"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/keep"
 	"github.com/sidecar-kit/sidecar/roles/logship/outputs"
 	"github.com/sidecar-kit/sidecar/roles/logship/source"

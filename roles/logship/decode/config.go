@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/internal/zone"
 	"github.com/sidecar-kit/sidecar/roles/logship/decode/stamp"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 )
 
 // Policy is what may be done to the files of an input.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 )
 
 // Config says which lines belong together. The zero value joins nothing.

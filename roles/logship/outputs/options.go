@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/plain"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/elastic/estest"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/outtest"
 )

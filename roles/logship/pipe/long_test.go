@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/source"
 )

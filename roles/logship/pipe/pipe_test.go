@@ -17,9 +17,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sidecar-kit/sidecar/internal/backoff"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/content"
 	"github.com/sidecar-kit/sidecar/roles/logship/dead"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 	"github.com/sidecar-kit/sidecar/roles/logship/source"

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 )
 
 func mapping(pairs ...string) draft.Value {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/decode"
 	"github.com/sidecar-kit/sidecar/roles/logship/decode/scan"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )
 

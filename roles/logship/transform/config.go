@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 )
 
 // Config is a list of steps.

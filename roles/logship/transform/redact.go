@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/logship/decode/scan"
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )
 

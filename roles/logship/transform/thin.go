@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sidecar-kit/sidecar/roles/logship/draft"
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )
 

@@ -1,5 +1,5 @@
 // Package draft is configuration before it is understood: words, lists and mappings with the place each was written at, be it a
-// file or a flag. Each part of logship reads its own, and complains of everything that is wrong at once.
+// file or a flag. Each part of a role reads its own, and complains of everything that is wrong at once. Used by adapter and logship.
 package draft
 
 import (

@@ -1,0 +1,62 @@
+package draft
+
+import (
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// mostValues bounds what aliases of aliases may grow to.
+const mostValues = 100_000
+
+// Parse reads a YAML document; path is its name in places. Without a document the value is Empty.
+func Parse(path string, text []byte) (Value, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return Value{Place: path}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return Value{Place: path}, nil
+	}
+	return FromYAML(path, doc.Content[0])
+}
+
+// FromYAML keeps what a value of a YAML file says, and where; a nil node is Empty. Aliases stand for copies, of which there must not be too many.
+func FromYAML(path string, n *yaml.Node) (Value, error) {
+	left := mostValues
+	v := fromNode(path, n, &left)
+	if left < 0 {
+		return Value{Place: path}, errors.New(path + ": more than 100000 values, counting those that aliases stand for")
+	}
+	return v, nil
+}
+
+func fromNode(path string, n *yaml.Node, left *int) Value {
+	*left--
+	if n == nil || *left < 0 {
+		return Value{Place: path}
+	}
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	v := Value{Place: place(path, n)}
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+	case n.Kind == yaml.ScalarNode:
+		v.Shape, v.Text = Word, n.Value
+	case n.Kind == yaml.SequenceNode:
+		v.Shape = List
+		for _, item := range n.Content {
+			v.Items = append(v.Items, fromNode(path, item, left))
+		}
+	case n.Kind == yaml.MappingNode:
+		v.Shape = Map
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			v.Pairs = append(v.Pairs, Pair{Key: n.Content[i].Value, Place: place(path, n.Content[i]), Value: fromNode(path, n.Content[i+1], left)})
+		}
+	}
+	return v
+}
+
+func place(path string, n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }
