@@ -46,7 +46,7 @@ help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/sidecar, static and stripped
-	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)' $(COLD) -o $(BIN) .
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -funcalign=16 -X main.version=$(VERSION)' $(COLD) -o $(BIN) .
 
 test: ## unit tests and scripts: no network, no root, no Docker
 	go test $(TESTFLAGS) ./...

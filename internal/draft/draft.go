@@ -50,10 +50,14 @@ func (v Value) Errorf(format string, args ...any) error {
 // Each calls fn with every key of a mapping; keys beside known, and keys given twice, are complaints. Empty is a mapping without keys.
 func (v Value) Each(known []string, fn func(key string, v Value) error) error {
 	return v.pairs(func(p Pair) error {
-		if !slices.Contains(known, p.Key) {
+		key := p.Key
+		if !slices.Contains(known, key) {
+			key = strings.ReplaceAll(key, "_", "-")
+		}
+		if !slices.Contains(known, key) {
 			return fmt.Errorf("%s: unknown key %q%s", p.Place, p.Key, suggest.DidYouMean("", p.Key, known))
 		}
-		return fn(p.Key, p.Value)
+		return fn(key, p.Value)
 	})
 }
 

@@ -15,10 +15,10 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/sidecar-kit/sidecar/internal/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/pattern"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/plain"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/snappy"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/web"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"

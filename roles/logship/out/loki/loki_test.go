@@ -12,9 +12,9 @@ import (
 
 	reference "github.com/klauspost/compress/snappy"
 
+	"github.com/sidecar-kit/sidecar/internal/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/outtest"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/web"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )

@@ -15,9 +15,9 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/sidecar-kit/sidecar/internal/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/plain"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/web"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidecar-kit/sidecar/internal/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/outtest"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/proto"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/web"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )

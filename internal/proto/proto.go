@@ -1,4 +1,4 @@
-// Package proto writes protocol buffers by hand, and reads as much of them as answers need.
+// Package proto writes protocol buffers by hand, and reads as much of them as answers need. It knows no schema. Used by adapter and logship.
 package proto
 
 import (
