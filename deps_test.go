@@ -68,7 +68,7 @@ func owners() map[string][]string {
 		"github.com/rogpeppe/go-internal": nil, // tests only
 		"os/exec":                         {"internal/proc"},
 		"os/signal":                       {"internal/host"},
-		"log":                             {"roles/proxy/h2", "roles/proxy/std"}, // to silence net/http; the logger is a value
+		"log":                             {"roles/adapter/web", "roles/proxy/h2", "roles/proxy/std"}, // to silence net/http; the logger is a value
 		"flag":                            {"internal/host"},
 		"expvar":                          nil, // global registries
 		"net/http/pprof":                  nil,
