@@ -15,6 +15,7 @@ type Writer struct {
 	drops model.Drops
 	x     Expander
 	names map[string]bool          // names of families and samples that are written
+	page  map[string]bool          // names of all families of the page
 	made  map[string]*model.Family // families of _created samples that wait for the family they belong to
 	skip  map[string]bool          // families that were written as a part of another
 	group grouping
@@ -60,6 +61,10 @@ func (w *Writer) convert(p *model.Page) {
 	w.names = map[string]bool{}
 	w.made, w.skip = nil, nil
 	if w.Dialect == model.OpenMetrics {
+		w.page = make(map[string]bool, len(p.Families))
+		for i := range p.Families {
+			w.page[p.Families[i].Name] = true
+		}
 		w.fold(p)
 	}
 	for i := range p.Families {
@@ -156,16 +161,7 @@ func (w *Writer) textFamily(f *model.Family, sure bool) {
 	if !w.claim(f, name) {
 		return
 	}
-	word := f.Type.String()
-	switch f.Type {
-	case model.Unknown:
-		word = "untyped"
-	case model.GaugeHistogram:
-		word = "histogram"
-	case model.Info, model.StateSet:
-		word = "gauge"
-	}
-	w.header(name, word, f.Help)
+	w.header(name, textWord(f.Type), f.Help)
 	created := 0
 	main := strings.TrimPrefix(TextName(f), f.Name)
 	for i := range f.Samples {
@@ -184,6 +180,19 @@ func (w *Writer) textFamily(f *model.Family, sure bool) {
 	if created > 0 {
 		w.textCreated(f, created, sure)
 	}
+}
+
+// textWord is the word for a type in text 0.0.4.
+func textWord(t model.Type) string {
+	switch t {
+	case model.Unknown:
+		return "untyped"
+	case model.GaugeHistogram:
+		return "histogram"
+	case model.Info, model.StateSet:
+		return "gauge"
+	}
+	return t.String()
 }
 
 // textSuffix is what is written behind the name that the family has in text; main is what that name has more than the family's.
@@ -239,4 +248,75 @@ func (w *Writer) header(name, word, help string) {
 	w.dst = append(w.dst, ' ')
 	w.dst = append(w.dst, word...)
 	w.dst = append(w.dst, '\n')
+}
+
+// Family appends one family, without a look at other names and without # EOF. A block of the Writer's dialect is copied.
+func (w *Writer) Family(dst []byte, f *model.Family) ([]byte, model.Drops) {
+	w.dst, w.drops = dst, model.Drops{}
+	w.names, w.page, w.made, w.skip = map[string]bool{}, nil, nil, nil
+	if f.Block != "" && f.Dialect == w.Dialect {
+		w.dst = append(w.dst, f.Block...)
+	} else if open, err := w.x.Expand(f); err != nil || f.Name == "" {
+		w.drops[model.Unstorable] += uint64(f.Len())
+	} else if w.Dialect == model.Text {
+		w.textFamily(&open, f.Block != "")
+	} else {
+		w.openFamily(&open, f.Block != "")
+	}
+	dst = w.dst
+	w.dst = nil
+	return dst, w.drops
+}
+
+// Header appends HELP, if there is one, TYPE and UNIT of a family that is called name in text.
+func (w *Writer) Header(dst []byte, f *model.Family) []byte {
+	bare := *f
+	bare.Samples, bare.Block = nil, ""
+	if f.Type == model.Counter && w.Dialect == model.Text && TextName(f) != f.Name {
+		bare.Samples = []model.Sample{{Suffix: "_total"}} // only for the name
+	}
+	w.dst, w.names = dst, map[string]bool{}
+	if w.Dialect == model.Text {
+		w.header(w.name(TextName(&bare)), textWord(f.Type), f.Help)
+	} else {
+		w.openFamily(&bare, true)
+	}
+	dst = w.dst
+	w.dst = nil
+	return dst
+}
+
+// AppendLabelled appends the sample lines of a block with one label more, in front of the others. The label's name must not occur in the block at all.
+func AppendLabelled(dst []byte, f *model.Family, name, value string) []byte {
+	b := f.Block
+	for i := 0; i < len(b); {
+		next := i + strings.IndexByte(b[i:], '\n') + 1
+		if f.Dialect == model.Text {
+			i = blank(b, i)
+		}
+		if b[i] == '#' || b[i] == '\n' {
+			i = next
+			continue
+		}
+		end := i
+		for is(b[end], nameRest) {
+			end++
+		}
+		dst = append(dst, b[i:end]...)
+		dst = append(dst, '{')
+		dst = append(dst, name...)
+		dst = append(dst, '=', '"')
+		dst = appendEscaped(dst, value, true)
+		dst = append(dst, '"')
+		rest := blank(b, end)
+		if b[rest] != '{' {
+			dst = append(dst, '}')
+			rest = end
+		} else if rest = blank(b, rest+1); b[rest] != '}' {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, b[rest:next]...)
+		i = next
+	}
+	return dst
 }

@@ -31,7 +31,7 @@ func (w *Writer) openFamily(f *model.Family, sure bool) {
 		main = "_total"
 		if TextName(f) == name && strings.HasSuffix(name, "_total") {
 			// Text 0.0.4 allows a counter foo_total beside another foo; here their names would clash.
-			if base := strings.TrimSuffix(name, "_total"); base != "" && !w.names[w.name(base)] {
+			if base := strings.TrimSuffix(name, "_total"); base != "" && !w.page[base] && !w.names[w.name(base)] {
 				name = base
 			} else {
 				t, main = model.Unknown, ""
