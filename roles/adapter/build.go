@@ -92,7 +92,7 @@ func (a *Adapter) addView(w *works, p *viewPlan) error {
 		return err
 	}
 	v := view.New(view.Options{
-		Path: p.path, Inputs: inputs, Merge: merging(p), Apply: p.program.Apply, Choose: choose, Status: statusOf(p), Meta: p.shows(), Timeout: p.timeout, Offset: a.cfg.Offset,
+		Path: p.path, Inputs: inputs, Merge: merging(p), Apply: p.program.Apply, Choose: choose, Meta: p.shows(), Timeout: p.timeout, Offset: a.cfg.Offset,
 		Headers: p.headers, Methods: p.methods,
 	})
 	w.views = append(w.views, v)

@@ -39,7 +39,7 @@ func ownViewKeys() []string {
 
 // addView reads an entry of views.
 func (p *plan) addView(path string, v draft.Value, sources []string, timeout time.Duration) error {
-	w := viewPlan{path: path, value: v, format: "auto", label: "source", meta: "auto", timeout: timeout, methods: []string{"GET", "HEAD"}}
+	w := viewPlan{path: path, value: v, format: "auto", policy: merge.Label, label: "source", meta: "auto", timeout: timeout, methods: []string{"GET", "HEAD"}}
 	known := slices.Concat(ownViewKeys(), relabel.Keys(), shape.Keys())
 	errs := []error{v.All(func(key string, v draft.Value) error {
 		if slices.Contains(known, key) || slices.Contains(known, strings.ReplaceAll(key, "_", "-")) {
