@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"io"
@@ -15,26 +16,45 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/secret"
 )
 
+type trustedKey struct{}
+
+// Trusted says whether a request may see details: it comes from the same pod, or showed credentials.
+func Trusted(r *http.Request) bool {
+	if ok, _ := r.Context().Value(trustedKey{}).(bool); ok {
+		return true
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return true
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err != nil || at.Addr().Unmap().IsLoopback()
+}
+
+// trust marks a request that showed credentials.
+func trust(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), trustedKey{}, true))
+}
+
 // nobody is the hash that the passwords of unknown users are compared with, so that they take as long as others. Nobody knows its password.
 const nobody = "$2y$10$2T4U3l.foVluY1eetvGg0OYiSWO8ikD/Md0KVf4nM.U5ThKRIeDua"
 
-// admit answers a request that may not come in and returns false.
-func (c *Config) admit(w http.ResponseWriter, r *http.Request) bool {
+// admit answers a request that may not come in and returns nil; else it returns the request, marked if it showed credentials.
+func (c *Config) admit(w http.ResponseWriter, r *http.Request) *http.Request {
 	for name, value := range c.Headers {
 		w.Header().Set(name, value)
 	}
 	if !c.allowed(r.RemoteAddr) {
 		http.Error(w, "forbidden: this address is not in allowed_ips", http.StatusForbidden)
-		return false
+		return nil
 	}
 	if len(c.Users) == 0 && len(c.TokenFiles) == 0 {
-		return true
+		return r
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && c.token(token) {
-		return true
+		return trust(r)
 	}
 	if user, password, ok := r.BasicAuth(); ok && c.user(user, password) {
-		return true
+		return trust(r)
 	}
 	if len(c.Users) > 0 {
 		w.Header().Set("WWW-Authenticate", "Basic")
@@ -42,7 +62,7 @@ func (c *Config) admit(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	http.Error(w, "unauthorized", http.StatusUnauthorized)
-	return false
+	return nil
 }
 
 // allowed looks at the address of a TCP connection; a unix socket has its own permissions.

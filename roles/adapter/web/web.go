@@ -168,8 +168,10 @@ func (s *Server) serve(d *door) {
 
 // answer lets a request in, or says why not.
 func (s *Server) answer(d *door, w http.ResponseWriter, r *http.Request) {
-	if c := s.conf.Load(); c != nil && !c.admit(w, r) {
-		return
+	if c := s.conf.Load(); c != nil {
+		if r = c.admit(w, r); r == nil {
+			return
+		}
 	}
 	select {
 	case s.busy <- struct{}{}:

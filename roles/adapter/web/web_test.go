@@ -98,7 +98,7 @@ func TestWhoMayComeIn(t *testing.T) {
 			if tt.header != "" {
 				r.Header.Set("Authorization", tt.header)
 			}
-			if c.admit(w, r) {
+			if c.admit(w, r) != nil {
 				w.code = 200
 			}
 			if w.code != tt.want {
