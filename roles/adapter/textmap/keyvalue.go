@@ -50,6 +50,12 @@ func (m *Map) isComment(line string) bool {
 }
 
 func (m *Map) cut(line string) (key, value string, ok bool) {
+	if i := strings.IndexAny(line, "{:= \t"); i > 0 && line[i] == '{' { // name{label="value"}, as package shape writes it
+		if end := strings.LastIndexByte(line, '}'); end > 0 {
+			rest := strings.TrimSpace(line[end+1:])
+			return line[:end+1], strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, ":"), m.separator)), rest != ""
+		}
+	}
 	switch m.separator {
 	case "":
 		if i := strings.IndexAny(line, ":="); i >= 0 {

@@ -48,25 +48,21 @@ func Help(name string) string {
 	return ""
 }
 
-// overlay puts the keys of a source over those of the preset that it names, if it names one.
-func overlay(v draft.Value) (draft.Value, error) {
-	name := ""
-	for _, p := range v.Pairs {
-		if p.Key == "format" && slices.Contains(Presets(), p.Value.Text) {
-			name = p.Value.Text
-		}
-	}
-	if name == "" {
+// overlay puts the keys of a source over those of its preset, if its format is one.
+func (m *Map) overlay(v draft.Value) (draft.Value, error) {
+	if !slices.Contains(Presets(), m.format) {
 		return v, nil
 	}
-	preset, err := Preset(name)
+	preset, err := Preset(m.format)
 	if err != nil {
 		return v, err
 	}
-	out := draft.Value{Place: v.Place, Shape: draft.Map}
+	out := draft.Value{Place: v.Place}
 	for _, p := range preset.Pairs {
-		i := slices.IndexFunc(v.Pairs, func(q draft.Pair) bool { return q.Key == p.Key && q.Key != "format" })
+		i := slices.IndexFunc(v.Pairs, func(q draft.Pair) bool { return q.Key == p.Key })
 		switch {
+		case p.Key == "format":
+			m.format = p.Value.Text
 		case i < 0:
 			out.Pairs = append(out.Pairs, p)
 		case p.Key == "map":
@@ -75,7 +71,7 @@ func overlay(v draft.Value) (draft.Value, error) {
 		}
 	}
 	for _, p := range v.Pairs {
-		if p.Key != "format" && p.Key != "map" {
+		if p.Key != "map" {
 			out.Pairs = append(out.Pairs, p)
 		}
 	}

@@ -13,20 +13,21 @@ import (
 	"unsafe"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
+	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/adapter/jq"
 	"github.com/sidecar-kit/sidecar/roles/adapter/jsonmap"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
 
-// Keys are the keys of a source that this package reads, those of jsonmap among them, beside format, which it looks at.
+// Keys are the keys of a source that this package reads, those of jsonmap among them.
 func Keys() []string { return append(own(), jsonmap.Keys()...) }
 
 func own() []string {
-	return []string{"separator", "comment", "sections", "pairs", "records", "json", "regex", "per", "columns", "help"}
+	return []string{"separator", "comment", "sections", "pairs", "records", "json", "regex", "per", "columns"}
 }
 
-// Formats are the formats that Parse knows, presets among them.
-func Formats() []string { return append([]string{"keyvalue", "regex", "csv"}, Presets()...) }
+// Formats are the formats that Parse knows, presets among them. "text" is keyvalue with a space between: lines of NAME VALUE.
+func Formats() []string { return append([]string{"keyvalue", "text", "regex", "csv"}, Presets()...) }
 
 // Map says how text becomes pages. It may be used by several goroutines at once.
 type Map struct {
@@ -43,23 +44,27 @@ type Map struct {
 	rules     *jsonmap.Map
 }
 
-// Parse reads the keys of a source; others than Keys and format are somebody else's. With a preset as format, the keys of the source stand beside or in place of the preset's: rules are added to its
-// rules.
-func Parse(v draft.Value) (*Map, error) {
-	if v.Shape != draft.Map {
-		return nil, v.Errorf("want keys and values, format among them")
+// Parse reads the keys of a source of one of Formats; keys beside Keys are somebody else's. With a preset as format, the keys of the source stand beside or in place of the preset's: rules are added to
+// its rules.
+func Parse(format string, v draft.Value) (*Map, error) {
+	if v.Shape != draft.Map && v.Shape != draft.Empty {
+		return nil, v.Errorf("want keys and values")
 	}
-	v, err := overlay(v)
+	if !slices.Contains(Formats(), format) {
+		return nil, v.Errorf("format %q is none of %s%s", format, strings.Join(Formats(), ", "), suggest.DidYouMean("", format, Formats()))
+	}
+	m := &Map{format: format}
+	if format == "text" {
+		m.format, m.separator = "keyvalue", " "
+	}
+	v, err := m.overlay(v)
 	if err != nil {
 		return nil, err
 	}
-	m := &Map{format: "keyvalue"}
+	v.Shape = draft.Map
 	var errs []error
 	seen := map[string]bool{}
 	for _, p := range v.Pairs {
-		if p.Key == "format" {
-			errs = append(errs, p.Value.OneOf(&m.format, "keyvalue", "regex", "csv"))
-		}
 		if slices.Contains(own(), p.Key) && !seen[p.Key] {
 			seen[p.Key] = true
 			if err := m.key(p.Key, p.Value); err != nil {
@@ -67,10 +72,10 @@ func Parse(v draft.Value) (*Map, error) {
 			}
 		}
 	}
-	if m.format == "regex" && len(m.regex) == 0 && !seen["regex"] {
+	if m.format == "regex" && !seen["regex"] {
 		errs = append(errs, v.Errorf("format regex needs regex: an expression with named groups such as (?P<value>[0-9.]+)"))
 	}
-	if len(m.comment) == 0 && !seen["comment"] && m.format == "keyvalue" {
+	if m.format == "keyvalue" && !seen["comment"] {
 		m.comment = []string{"#"}
 	}
 	m.rules, err = jsonmap.Parse(m.defaults(v))

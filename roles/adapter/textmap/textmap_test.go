@@ -42,16 +42,31 @@ func parse(t *testing.T, config string) *Map {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Parse(v)
+	m, err := Parse(format(v))
 	if err != nil {
 		t.Fatalf("Parse(%s): %v", config, err)
 	}
 	return m
 }
 
+// format takes the key of that name out of v, as those who call Parse do.
+func format(v draft.Value) (string, draft.Value) {
+	word, out := "keyvalue", draft.Value{Place: v.Place, Shape: v.Shape}
+	for _, p := range v.Pairs {
+		if p.Key == "format" {
+			word = p.Value.Text
+		} else {
+			out.Pairs = append(out.Pairs, p)
+		}
+	}
+	return word, out
+}
+
 func TestFormats(t *testing.T) {
 	for _, c := range []struct{ config, body, want string }{
 		{"format: keyvalue", "# comment\na: 1\nb-c = 2.50\r\ns: text\nv: \"7\"\n\n", "# a unknown\na 1\n# b_c unknown\nb_c 2.50\n# v unknown\nv 7\n"},
+		{"format: text", "up 1\na{b=\"x y: }\"} 2\n", "# up unknown\nup 1\n# a unknown\na{b=\"x y: }\"} 2\n"},
+		{"format: keyvalue", "a{b=\"x=: y\",c=\"d\"}: 2\n", "# a unknown\na{b=\"x=: y\",c=\"d\"} 2\n"},
 		{"{format: keyvalue, separator: space, prefix: x_}", "up 1\nMemFree   12 \n", "# x_up unknown\nx_up 1\n# x_MemFree unknown\nx_MemFree 12\n"},
 		{"{format: keyvalue, sections: true, pairs: true}", "# Server\nup:1\n[Two]\ndb0:keys=1,expires=2\nurl:a=b,c\n", "# Server_up unknown\nServer_up 1\n# Two_db0_keys unknown\nTwo_db0_keys 1\n# Two_db0_expires unknown\nTwo_db0_expires 2\n"},
 		{"{format: keyvalue, records: procs, map: [{each: '.procs[]', name: r, value: .requests, labels: {pid: .pid, pool: $root.pool}}]}", "pool: www\n\n***\npid: 7\nrequests: 3\n***\npid: 8\nrequests: 4\n", "# r unknown\nr{pid=\"7\",pool=\"www\"} 3\nr{pid=\"8\",pool=\"www\"} 4\n"},
@@ -103,7 +118,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(v); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse(format(v)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%s) = %v; want %s", config, err, want)
 		}
 	}
