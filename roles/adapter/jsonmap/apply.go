@@ -153,7 +153,7 @@ func (w *work) output(r *rule, o *output, in jq.Value, vars []jq.Value, s model.
 	if err != nil {
 		return err
 	}
-	fam := w.family(name, r.kind, r.help, r.unit)
+	fam := w.family(name, o.kind, o.help, o.unit)
 	s.Suffix, s.Value, s.Text = fam.suffix, 1, "1"
 	if o.value == nil {
 		w.out.Add(fam.at, s)

@@ -20,7 +20,7 @@ import (
 func Keys() []string { return []string{"map", "template", "prefix", "missing"} }
 
 // templates are the shapes of documents; see package shape for those that it writes.
-func templates() []string { return []string{"auto", "prom2json", "array", "flat", "nested"} }
+func templates() []string { return []string{"auto", "prom2json", "array", "flat", "nested", "rows"} }
 
 // Map says how documents become pages. It may be used by several goroutines at once.
 type Map struct {
@@ -119,11 +119,11 @@ func (m *Map) agree(v draft.Value) error {
 			if !ok {
 				continue
 			}
-			family, _ := page.Split(m.prefix+name, r.kind)
-			if t, given := types[family]; given && t != r.kind {
-				errs = append(errs, v.Errorf("%s is of type %s in one rule and %s in another; say the same", family, t, r.kind))
+			family, _ := page.Split(m.prefix+name, out.kind)
+			if t, given := types[family]; given && t != out.kind {
+				errs = append(errs, v.Errorf("%s is of type %s in one rule and %s in another; say the same", family, t, out.kind))
 			}
-			types[family] = r.kind
+			types[family] = out.kind
 		}
 	}
 	return errors.Join(errs...)

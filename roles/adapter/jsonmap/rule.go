@@ -37,6 +37,9 @@ type label struct {
 type output struct {
 	name  words
 	value *jq.Query // nil: 1
+	help  string
+	unit  string
+	kind  model.Type
 }
 
 // words is a name with queries in it.
@@ -196,8 +199,9 @@ func (r *rule) parseLabels(v draft.Value) error {
 
 func (r *rule) parseOutputs(name, value, values draft.Value, constant bool) error {
 	prefix, err := r.words(name)
+	base := output{name: prefix, kind: r.kind, help: r.help, unit: r.unit}
 	if values.Shape == draft.Empty {
-		out := output{name: prefix}
+		out := base
 		if !constant {
 			err = errors.Join(err, r.query(value, &out.value))
 		}
@@ -209,14 +213,33 @@ func (r *rule) parseOutputs(name, value, values draft.Value, constant bool) erro
 		if key == "" {
 			tail = ""
 		}
-		out := output{name: append(slices.Clone(prefix), word{text: tail})}
+		out := base
+		out.name = append(slices.Clone(prefix), word{text: tail})
 		if text, ok := prefix.literal(); ok {
 			out.name = words{{text: text + tail}}
 		}
-		err := r.query(v, &out.value)
+		err := r.parseOutput(v, &out)
 		r.values = append(r.values, out)
 		return err
 	}))
+}
+
+// parseOutput reads one of values: a query, or a mapping with what differs from the rule.
+func (r *rule) parseOutput(v draft.Value, out *output) error {
+	if v.Shape != draft.Map {
+		return r.query(v, &out.value)
+	}
+	return v.Each([]string{"value", "type", "help", "unit"}, func(key string, v draft.Value) error {
+		switch key {
+		case "value":
+			return r.query(v, &out.value)
+		case "type":
+			return parseType(v, &out.kind)
+		case "help":
+			return v.Word(&out.help)
+		}
+		return v.Word(&out.unit)
+	})
 }
 
 // words reads a name such as app_{.kind}_size.
@@ -270,12 +293,12 @@ func (r *rule) check(v draft.Value, m *Map) error {
 		if !page.IsName(m.prefix+name, true) {
 			return v.Errorf("%q cannot be the name of a metric; use letters, digits, underscores and colons", name)
 		}
-		family, suffix := page.Split(name, r.kind)
-		if r.unit != "" && !strings.HasSuffix(family, "_"+r.unit) {
-			return v.Errorf("%q does not end in its unit; call it %s", name, strconv.Quote(family+"_"+r.unit+suffix))
+		family, suffix := page.Split(name, out.kind)
+		if out.unit != "" && !strings.HasSuffix(family, "_"+out.unit) {
+			return v.Errorf("%q does not end in its unit; call it %s", name, strconv.Quote(family+"_"+out.unit+suffix))
 		}
-		if suffix == "" && (r.kind == model.Histogram || r.kind == model.GaugeHistogram) {
-			return v.Errorf("%q is no part of a %s; give each of its parts a rule: %s_bucket with the label le, %s_sum, %s_count", name, r.kind, name, name, name)
+		if suffix == "" && (out.kind == model.Histogram || out.kind == model.GaugeHistogram) {
+			return v.Errorf("%q is no part of a %s; give each of its parts a rule: %s_bucket with the label le, %s_sum, %s_count", name, out.kind, name, name, name)
 		}
 	}
 	return nil

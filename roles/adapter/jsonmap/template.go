@@ -22,6 +22,9 @@ func (w *work) template(name string) error {
 		return w.array()
 	case "nested":
 		return w.nested()
+	case "rows":
+		w.rows(w.root)
+		return nil
 	case "flat":
 		if w.root.Kind() != jq.Object {
 			return errors.New("template flat: the document is no object of series and their values")
@@ -106,6 +109,34 @@ func (w *work) number(name string, labels []model.Label, v jq.Value) {
 	name = page.Name(name)
 	f := w.family(name, model.Unknown, "", "")
 	w.out.Add(f.at, model.Sample{Suffix: f.suffix, Labels: labels, Value: n.value, Text: n.text})
+}
+
+// rows takes a list of objects for a table: numbers are metrics, the rest of the row are their labels.
+func (w *work) rows(v jq.Value) {
+	if v.Kind() != jq.Array {
+		w.row(v)
+		return
+	}
+	v.Each(func(_, row jq.Value) bool {
+		w.row(row)
+		return true
+	})
+}
+
+func (w *work) row(row jq.Value) {
+	var labels []model.Label
+	row.Each(func(key, item jq.Value) bool {
+		if text := item.Text(); item.Kind() == jq.String && text != "" {
+			labels = append(labels, model.Label{Name: labelName(key.Text()), Value: text})
+		}
+		return true
+	})
+	row.Each(func(key, item jq.Value) bool {
+		if item.Kind() != jq.String {
+			w.number(w.m.prefix+key.Text(), labels, item)
+		}
+		return true
+	})
 }
 
 // series reads name{a="b"}.
