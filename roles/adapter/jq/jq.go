@@ -74,6 +74,8 @@ type tree struct {
 	rooted bool
 	last   any // the part that was turned last: several queries ask the same one
 	lastAt uint32
+
+	list, item, number uint32 // of which list which item is which node: queries ask for neighbours
 }
 
 // Doc is a document that was read. Strings of its values are parts of the body, which must not change. It is for one goroutine at a time.

@@ -218,11 +218,16 @@ func (v Value) At(i int) (item Value, ok bool) {
 	if v.t == nil {
 		return Value{v: v.v.([]any)[i]}, true
 	}
-	k := v.i + 1
-	for range i {
-		k = v.t.nodes[k].next
+	t := v.t
+	k, from := v.i+1, 0
+	if t.number != 0 && t.list == v.i && int(t.item) <= i {
+		k, from = t.number, int(t.item)
 	}
-	return Value{t: v.t, i: k}, true
+	for range i - from {
+		k = t.nodes[k].next
+	}
+	t.list, t.item, t.number = v.i, uint32(i), k
+	return Value{t: t, i: k}, true
 }
 
 // Each calls fn with every item of a list or member of an object until it returns false. The key is a number or a string. Members come in the order of the
