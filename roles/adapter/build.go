@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/answer"
@@ -99,7 +100,7 @@ func (a *Adapter) addView(w *works, p *viewPlan) error {
 	if p.emit == nil {
 		return nil
 	}
-	push, err := newPusher(p, v)
+	push, err := newPusher(p, v, max(time.Second, a.env.Drain/2))
 	if err == nil {
 		w.pushes = append(w.pushes, push)
 	}

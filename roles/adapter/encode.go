@@ -74,9 +74,15 @@ func lines(format string) (func(p *model.Page) ([]byte, model.Drops), string) {
 	case graphiteWd:
 		return func(p *model.Page) ([]byte, model.Drops) { return graphite.Encode(nil, p, graphite.Options{}) }, "text/plain; charset=utf-8"
 	case otlpWord:
-		return func(p *model.Page) ([]byte, model.Drops) { return otlp.Encode(nil, p, otlp.Options{}) }, "application/x-protobuf"
+		return func(p *model.Page) ([]byte, model.Drops) {
+			return otlp.Encode(nil, p, otlp.Options{Now: now(), Scope: "sidecar adapter"})
+		}, "application/x-protobuf"
 	}
-	return func(p *model.Page) ([]byte, model.Drops) { return statsd.Encode(nil, p) }, "text/plain; charset=utf-8"
+	return func(p *model.Page) ([]byte, model.Drops) {
+		var e statsd.Encoder
+		e.Encode(nil, &model.Page{}) // so that counters count from 0
+		return e.Encode(nil, p)
+	}, "text/plain; charset=utf-8"
 }
 
 func textEncoder(d model.Dialect, contentType string) view.Encoder {

@@ -59,6 +59,7 @@ type reading struct {
 	text   *textmap.Map
 	influx influx.Options
 	graph  graphite.Options
+	otlp   otlp.Options
 	module moduleDecoder
 }
 
@@ -67,7 +68,7 @@ type moduleDecoder func(body []byte, lim model.Limits) (model.Page, model.Drops,
 
 func readingKeys() []string {
 	all := []string{"strict"}
-	for _, keys := range [][]string{jsonmap.Keys(), textmap.Keys(), influx.Keys(), graphite.Keys()} {
+	for _, keys := range [][]string{jsonmap.Keys(), textmap.Keys(), influx.Keys(), graphite.Keys(), otlp.Keys()} {
 		for _, k := range keys {
 			if !slices.Contains(all, k) {
 				all = append(all, k)
@@ -106,6 +107,9 @@ func parseReading(s *sourcePlan, v draft.Value, c *compat, module string) (readi
 	case f == graphiteWd:
 		own = graphite.Keys()
 		r.graph, err = graphite.Parse(only(v, own))
+	case f == otlpWord:
+		own = otlp.Keys()
+		r.otlp, err = otlp.Parse(only(v, own))
 	case slices.Contains(textmap.Formats(), f):
 		own = append(textmap.Keys(), jsonmap.Keys()...)
 		r.text, err = textmap.Parse(f, only(v, own))
@@ -133,7 +137,11 @@ func (r *reading) readPush(v draft.Value) error {
 	case graphiteWd:
 		own = graphite.Keys()
 		r.graph, err = graphite.Parse(only(v, own))
+	case otlpWord:
+		own = otlp.Keys()
+		r.otlp, err = otlp.Parse(only(v, own))
 	}
+	r.influx.Skip, r.graph.Skip = true, true // one line that is wrong does not cost the others
 	errs := []error{err}
 	for _, p := range v.Pairs {
 		if !slices.Contains(own, strings.ReplaceAll(p.Key, "_", "-")) {
@@ -163,8 +171,9 @@ func (r *reading) decoder(lim model.Limits) source.Decode {
 		case graphiteWd:
 			return graphite.Decode(b.Data, r.graph, lim)
 		case otlpWord:
-			absolute, _, drops, err := otlp.Decode(b.Type, b.Data, lim)
-			return absolute, drops, err
+			o := r.otlp
+			o.JSON = strings.Contains(b.Type, "json")
+			return otlp.Decode(b.Data, o, lim)
 		case statsdWord:
 			return statsdPage(b.Data, lim)
 		default:
@@ -227,7 +236,7 @@ func pushDecoder(p sourcePlan) (push.Decoder, error) {
 		}, nil
 	case otlpWord:
 		return func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
-			return otlp.Decode("application/x-protobuf", body, lim)
+			return otlp.Split(body, p.read.otlp, lim)
 		}, nil
 	}
 	return nil, fmt.Errorf("nobody reads %s", p.format)

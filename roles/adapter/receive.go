@@ -12,7 +12,6 @@ import (
 	"github.com/sidecar-kit/sidecar/roles/adapter/influx"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 	"github.com/sidecar-kit/sidecar/roles/adapter/otlp"
-	"github.com/sidecar-kit/sidecar/roles/adapter/push"
 )
 
 // Bounds of what is sent to us over HTTP, before and after it is unpacked.
@@ -88,10 +87,14 @@ func takeInflux(f *feed, w http.ResponseWriter, r *http.Request) {
 	}
 	o := f.plan.read.influx
 	if p := r.URL.Query().Get("precision"); p != "" {
-		if o, err = o.WithPrecision(p); err != nil {
-			refuse(w, err)
+		if p == "n" || p == "u" {
+			p += "s" // as version 1 writes them
+		}
+		if p != "ns" && p != "us" && p != "ms" && p != "s" {
+			refuse(w, fmt.Errorf("precision %q: want ns, us, ms or s", p))
 			return
 		}
+		o.Precision = p
 	}
 	drops, err := f.table.Write(body, func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
 		page, drops, err := influx.Decode(body, o, lim)
@@ -120,15 +123,28 @@ func takeOTLP(f *feed, w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	asJSON := strings.HasPrefix(kind, "application/json")
 	var drops model.Drops
 	if err == nil {
-		var decode push.Decoder = func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
-			return otlp.Decode(kind, body, lim)
-		}
-		drops, err = f.table.Write(body, decode)
+		o := f.plan.read.otlp
+		o.JSON = asJSON
+		drops, err = f.table.Write(body, func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
+			return otlp.Split(body, o, lim)
+		})
 	}
-	status, answer, kind := otlp.Answer(kind, drops, err)
-	w.Header().Set("Content-Type", kind)
-	w.WriteHeader(status)
-	_, _ = w.Write(answer)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	drops[model.Unwanted] = 0 // the user asked for that
+	why := ""
+	if drops.Sum() > 0 {
+		why = "left out: " + reasons(drops)
+	}
+	if asJSON {
+		w.Header().Set("Content-Type", "application/json")
+	} else {
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}
+	_, _ = w.Write(otlp.Answer(drops.Sum(), why, asJSON))
 }

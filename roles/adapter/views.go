@@ -9,7 +9,6 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
-	"github.com/sidecar-kit/sidecar/roles/adapter/emit"
 	"github.com/sidecar-kit/sidecar/roles/adapter/merge"
 	"github.com/sidecar-kit/sidecar/roles/adapter/relabel"
 	"github.com/sidecar-kit/sidecar/roles/adapter/shape"
@@ -30,7 +29,7 @@ type viewPlan struct {
 	timeout time.Duration
 	headers map[string]string
 	methods []string
-	emit    *emit.Options // nil: it is asked for
+	emit    *emitPlan // nil: it is asked for
 }
 
 func ownViewKeys() []string {
@@ -103,7 +102,7 @@ func (w *viewPlan) set(key string, v draft.Value, sources []string) error {
 		})
 	case "push":
 		var err error
-		w.emit, err = emit.Parse(v)
+		w.emit, err = parseEmit(v)
 		return err
 	}
 	w.headers = map[string]string{}

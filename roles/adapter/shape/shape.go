@@ -16,6 +16,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"text/template"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
@@ -74,9 +75,9 @@ func Parse(v draft.Value) (*Shape, error) {
 		if p.Key == "format" && s.known(p.Value.Text) && !given["template"] {
 			s.template = p.Value.Text
 		}
-		if slices.Contains(Keys(), p.Key) {
-			given[p.Key] = true
-			errs = append(errs, s.key(p.Key, p.Value))
+		if key := strings.ReplaceAll(p.Key, "_", "-"); slices.Contains(Keys(), key) {
+			given[key] = true
+			errs = append(errs, s.key(key, p.Value))
 		}
 	}
 	for _, both := range [][2]string{{"template", "jq"}, {"template", "body"}, {"jq", "body"}} {

@@ -41,6 +41,9 @@ func NewWeb(o Options) (*Web, error) {
 		ReadBufferSize: 32 << 10,
 	}
 	u := *o.URL
+	if w.o.Dial != nil {
+		transport.DialContext = w.o.Dial
+	}
 	if u.Scheme == "http+unix" {
 		socket := u.Host
 		u.Scheme, u.Host = "http", "localhost"
@@ -96,7 +99,7 @@ func (w *Web) secure(t *http.Transport, host string) error {
 	}
 	w.tls = client
 	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return dialTLS(ctx, network, addr, client.Config())
+		return dialTLS(ctx, w.o.Dial, network, addr, client.Config())
 	}
 	return nil
 }
@@ -110,6 +113,9 @@ func (w *Web) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
+
+// Close gives up connections that wait, for who does not call Run.
+func (w *Web) Close() { w.client.CloseIdleConnections() }
 
 // redirect follows to the same scheme, host and port, if it may at all: who answers must not choose who is asked.
 func (w *Web) redirect(r *http.Request, via []*http.Request) error {
