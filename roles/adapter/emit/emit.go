@@ -9,38 +9,62 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/backoff"
-	"github.com/sidecar-kit/sidecar/roles/adapter/expo"
+	"github.com/sidecar-kit/sidecar/internal/tlsconf"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
 
+// Encode appends a page in the format that is sent.
+type Encode func(dst []byte, p *model.Page) ([]byte, model.Drops)
+
+// Options say what is sent where. Zero values are the defaults.
+type Options struct {
+	URL    string // udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH, unix:///PATH, http://, https://
+	Encode Encode // called by one goroutine at a time
+	Lines  bool   // the format is lines, so a payload may be cut between them; needed for datagrams
+
+	Type    string      // Content-Type; HTTP only, as the following
+	Headers [][2]string // added to each request
+	Files   [][3]string // name of a header, what comes before the content ("Bearer ", "Token "), and the file that has it; read again each time
+	Gzip    bool
+	TLS     *tlsconf.Client          // nil: the CAs of the system
+	Partial func(body []byte) uint64 // how many samples an answer of success says were refused; nil: none
+
+	Interval time.Duration // 0: 10 s
+	Jitter   float64       // 0.1 starts each collection up to a tenth of Interval later
+	Timeout  time.Duration // of collecting and of one attempt to send; 0: Interval, up to 10 s
+	Queue    int           // payloads that wait; 0: 60
+	Bytes    int           // of them together; 0: 16 MiB
+	Packet   int           // bytes of a datagram; 0: 1,432, which fits into an Ethernet frame
+	Retry    backoff.Policy
+	Grace    time.Duration // for what is left at the end; 0: 5 s
+}
+
 // Stats counts since New.
 type Stats struct {
-	Collected   uint64 // pages
-	Missing     uint64 // pages that lacked something, or all
-	Samples     uint64 // that were encoded
-	Sent, Bytes uint64 // payloads that were taken, and their bytes
-	Datagrams   uint64
-	Dropped     uint64 // payloads that did not fit into the queue, were refused, or were left at the end
-	Refused     uint64 // those of them that the receiver will never take
-	Left        uint64 // those of them that were left at the end
-	Partial     uint64 // samples that an answer of success says were refused
-	Failed      uint64 // attempts
-	Unstorable  uint64 // samples that the format cannot carry
-	Queue       int    // now
-	QueueBytes  int64
-	Err         error     // of the last attempt; nil after a success
-	Last        time.Time // success
+	Collected         uint64 // pages
+	Samples           uint64 // that were encoded
+	Sent, SentBytes   uint64 // payloads that were taken
+	Datagrams         uint64
+	Dropped           uint64 // payloads that did not fit into the queue, or were left at the end
+	Refused           uint64 // payloads that the receiver will never take
+	Partial           uint64 // samples that an answer of success says were refused
+	Retries           uint64 // attempts that failed and were, or will be, repeated
+	Unstorable        uint64 // samples that the format cannot carry
+	Queue, QueueBytes int    // now
+	LastError         string // "" after a success
+	LastSuccess       time.Time
 }
 
 // Emitter sends the pages of collect.
 type Emitter struct {
 	o       Options
-	collect func(context.Context) (model.Page, error)
+	url     *url.URL
+	collect func(context.Context) model.Page
 	out     output
 	wake    chan struct{}
 
@@ -61,28 +85,58 @@ type output interface {
 }
 
 // New checks the options. It connects to nobody.
-func New(given *Options, collect func(context.Context) (model.Page, error)) (*Emitter, error) {
-	o, err := given.prepared()
-	if err != nil {
-		return nil, err
-	}
+func New(o Options, collect func(context.Context) model.Page) (*Emitter, error) {
+	o.defaults()
 	u, err := url.Parse(o.URL)
 	if err != nil {
-		return nil, errors.New("to: this is no address: want udp://, tcp://, unixgram://, unix://, http:// or https://")
+		return nil, fmt.Errorf("to: %w", err)
 	}
-	e := &Emitter{o: o, collect: collect, wake: make(chan struct{}, 1)}
+	e := &Emitter{o: o, url: u, collect: collect, wake: make(chan struct{}, 1)}
 	switch u.Scheme {
 	case "http", "https":
-		if o.Format == statsdFormat || o.Format == graphiteFormat {
-			return nil, fmt.Errorf("to %q: nobody takes %s by HTTP\nhint: udp:// or tcp://", o.Target(), o.Format)
-		}
 		e.out, err = newWeb(o, u)
 	case "udp", "unixgram", "tcp", "unix":
-		e.out, err = newSocket(o, u)
+		address := u.Host
+		if strings.HasPrefix(u.Scheme, "unix") {
+			address = u.Host + u.Path
+		} else if u.Port() == "" {
+			err = fmt.Errorf("to %q: there is no port", o.URL)
+		}
+		if address == "" {
+			err = fmt.Errorf("to %q: there is no address", o.URL)
+		}
+		if !o.Lines {
+			err = errors.Join(err, fmt.Errorf("to %q: this format needs http:// or https://", o.URL))
+		}
+		e.out = &socket{network: u.Scheme, address: address, packet: o.Packet, timeout: o.Timeout}
 	default:
-		err = fmt.Errorf("to %q: want udp://, tcp://, unixgram://, unix://, http:// or https://", o.Target())
+		err = fmt.Errorf("to %q: want udp://, tcp://, unixgram://, unix://, http:// or https://", o.URL)
 	}
 	return e, err
+}
+
+func (o *Options) defaults() {
+	if o.Interval == 0 {
+		o.Interval = 10 * time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = min(o.Interval, 10*time.Second)
+	}
+	if o.Queue == 0 {
+		o.Queue = 60
+	}
+	if o.Bytes == 0 {
+		o.Bytes = 16 << 20
+	}
+	if o.Packet == 0 {
+		o.Packet = 1432
+	}
+	if o.Retry.Min == 0 {
+		o.Retry = backoff.Policy{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: 0.2}
+	}
+	if o.Grace == 0 {
+		o.Grace = 5 * time.Second
+	}
 }
 
 // Run collects and sends until ctx ends; then it collects once more and sends what is left, within the grace. What is left after that is counted as dropped.
@@ -96,11 +150,6 @@ func (e *Emitter) Run(ctx context.Context) error {
 		defer close(ended)
 		e.sender(sending, closing)
 	}()
-	if w, ok := e.out.(*web); ok {
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		wg.Go(func() { w.run(ctx) })
-	}
 	for backoff.Sleep(ctx, e.pause()) {
 		e.once(ctx)
 	}
@@ -112,7 +161,6 @@ func (e *Emitter) Run(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats.Dropped += uint64(len(e.queue))
-	e.stats.Left += uint64(len(e.queue))
 	e.queue = nil
 	return nil
 }
@@ -128,18 +176,11 @@ func (e *Emitter) pause() time.Duration {
 func (e *Emitter) once(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
-	page, err := e.collect(ctx)
-	page.Families = slices.Clone(page.Families) // the samples are shared, the list is ours
-	for i := range page.Families {
-		err = errors.Join(err, expo.Expand(&page.Families[i]))
-	}
-	body, drops := e.o.encode(nil, &page)
+	page := e.collect(ctx)
+	body, drops := e.o.Encode(nil, &page)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats.Collected++
-	if err != nil {
-		e.stats.Missing++
-	}
 	e.stats.Unstorable += drops[model.Unstorable]
 	e.stats.Samples += uint64(page.Len()) - min(uint64(page.Len()), drops.Sum()) //nolint:gosec // a length
 	if len(body) == 0 {
@@ -156,10 +197,10 @@ func (e *Emitter) once(ctx context.Context) {
 	}
 }
 
-func (e *Emitter) bytes() int64 {
-	n := int64(0)
+func (e *Emitter) bytes() int {
+	n := 0
 	for _, p := range e.queue {
-		n += int64(len(p.body))
+		n += len(p.body)
 	}
 	return n
 }
@@ -226,10 +267,13 @@ func (e *Emitter) account(err error, s *Stats, p *payload) bool {
 	defer e.mu.Unlock()
 	e.stats.Datagrams += s.Datagrams
 	e.stats.Partial += s.Partial
-	e.stats.Err = err
+	e.stats.LastError = ""
+	if err != nil {
+		e.stats.LastError = err.Error()
+	}
 	_, never := errors.AsType[refused](err)
 	if err != nil && !never {
-		e.stats.Failed++
+		e.stats.Retries++
 		return false
 	}
 	if len(e.queue) > 0 && e.queue[0] == p {
@@ -238,14 +282,12 @@ func (e *Emitter) account(err error, s *Stats, p *payload) bool {
 		e.stats.Dropped--
 	}
 	if never {
-		e.stats.Failed++
 		e.stats.Refused++
-		e.stats.Dropped++
 		return true
 	}
 	e.stats.Sent++
-	e.stats.Bytes += uint64(len(p.body))
-	e.stats.Last = time.Now()
+	e.stats.SentBytes += uint64(len(p.body))
+	e.stats.LastSuccess = time.Now()
 	return true
 }
 

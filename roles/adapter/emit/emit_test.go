@@ -18,25 +18,31 @@ import (
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/backoff"
-	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
 
 // number is a page whose one sample is how often it was asked for.
-func number() func(context.Context) (model.Page, error) {
+func number() func(context.Context) model.Page {
 	n := 0.0
-	return func(context.Context) (model.Page, error) {
+	return func(context.Context) model.Page {
 		n++
-		return model.Page{Families: []model.Family{{Name: "n", Samples: []model.Sample{{Value: n}}}}}, nil
+		return model.Page{Families: []model.Family{{Name: "n", Samples: []model.Sample{{Value: n}}}}}
 	}
+}
+
+func lines(dst []byte, p *model.Page) ([]byte, model.Drops) {
+	for _, f := range p.Families {
+		for _, s := range f.Samples {
+			dst = fmt.Appendf(dst, "%s %v\n", f.Name, s.Value)
+		}
+	}
+	return dst, model.Drops{}
 }
 
 func mustNew(t *testing.T, o Options) *Emitter {
 	t.Helper()
-	if o.Format == "" {
-		o.Format = "statsd"
-	}
-	e, err := New(&o, number())
+	o.Encode, o.Lines = lines, true
+	e, err := New(o, number())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +101,7 @@ func bubble(t *testing.T, o Options, out *fake, fn func(e *Emitter)) *Emitter {
 func TestPagesAreSentInTime(t *testing.T) {
 	out := &fake{}
 	e := bubble(t, Options{}, out, func(*Emitter) { time.Sleep(25 * time.Second) })
-	if got := strings.Join(out.got, ","); got != "n:1|g,n:2|g,n:3|g,n:4|g" { // the last one is that of the end
+	if got := strings.Join(out.got, ","); got != "n 1,n 2,n 3,n 4" { // the last one is that of the end
 		t.Errorf("sent %s", got)
 	}
 	if s := e.Stats(); s.Collected != 4 || s.Sent != 4 || s.Samples != 4 || s.Dropped != 0 {
@@ -107,16 +113,16 @@ func TestTheOldestIsDropped(t *testing.T) {
 	out := &fake{err: errors.New("down")}
 	e := bubble(t, Options{Queue: 3}, out, func(e *Emitter) {
 		time.Sleep(100 * time.Second) // pages 1 to 11
-		if s := e.Stats(); s.Queue != 3 || s.Dropped != 8 || s.Failed == 0 || s.Err == nil {
+		if s := e.Stats(); s.Queue != 3 || s.Dropped != 8 || s.Retries == 0 || s.LastError != "down" {
 			t.Errorf("%+v", s)
 		}
 		out.set(nil)
 		time.Sleep(2 * time.Minute)
 	})
-	if got := strings.Join(out.got[:3], ","); !strings.HasPrefix(got, "n:") || len(out.got) < 12 {
+	if got := strings.Join(out.got[:3], ","); !strings.HasPrefix(got, "n ") || len(out.got) < 12 {
 		t.Errorf("sent %v", out.got)
 	}
-	if s := e.Stats(); s.Collected != s.Sent+s.Dropped || s.Err != nil {
+	if s := e.Stats(); s.Collected != s.Sent+s.Dropped || s.LastError != "" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -124,7 +130,7 @@ func TestTheOldestIsDropped(t *testing.T) {
 func TestWhatIsLeftAtTheEndIsCounted(t *testing.T) {
 	out := &fake{err: errors.New("down")}
 	e := bubble(t, Options{Grace: 3 * time.Second}, out, func(*Emitter) {})
-	if s := e.Stats(); s.Collected != 2 || s.Dropped != 2 || s.Left != 2 || s.Queue != 0 {
+	if s := e.Stats(); s.Collected != 2 || s.Dropped != 2 || s.Queue != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -132,7 +138,7 @@ func TestWhatIsLeftAtTheEndIsCounted(t *testing.T) {
 func TestRefusedPayloadsAreNotTriedAgain(t *testing.T) {
 	out := &fake{err: refused{errors.New("no")}}
 	e := bubble(t, Options{}, out, func(*Emitter) {})
-	if s := e.Stats(); s.Refused != 2 || s.Failed != 2 || s.Dropped != 2 {
+	if s := e.Stats(); s.Refused != 2 || s.Retries != 0 || s.Dropped != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -179,10 +185,10 @@ func TestHTTP(t *testing.T) {
 	}))
 	defer srv.Close()
 	e := mustNew(t, Options{
-		URL: srv.URL + "/write", Format: "influx", Gzip: true, Headers: [][2]string{{"X-Org", "a"}}, Files: [][2]string{{"X-Other", token}}, Token: token,
+		URL: srv.URL + "/write", Gzip: true, Type: "text/plain", Headers: [][2]string{{"X-Org", "a"}}, Files: [][3]string{{"Authorization", "Token ", token}},
+		Partial: func(b []byte) uint64 { return uint64(len(b)) },
 	})
-	e.out.(*web).o.part = func(b []byte) uint64 { return uint64(len(b)) }
-	if _, err := once(t, e); err != nil || body != "n 1\nn 2\nn 3\n" || header.Get("Authorization") != "Token s3cret" || header.Get("X-Other") != "s3cret" || header.Get("X-Org") != "a" || header.Get("Content-Type") != "text/plain; charset=utf-8" {
+	if _, err := once(t, e); err != nil || body != "n 1\nn 2\nn 3\n" || header.Get("Authorization") != "Token s3cret" || header.Get("X-Org") != "a" || header.Get("Content-Type") != "text/plain" {
 		t.Errorf("send = %v; %q with %v", err, body, header)
 	}
 	for _, status = range []int{429, 500, 503} {
@@ -259,37 +265,14 @@ func TestStreamsAreOpenedAgain(t *testing.T) {
 	}
 }
 
-func TestOptionsAreRead(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"udp://127.0.0.1:8125", "statsd"},
-		{"tcp://127.0.0.1:2003", "graphite"},
-		{"http://127.0.0.1:4318/v1/metrics", "otlp"},
-		{"http://127.0.0.1:8086/api/v2/write?bucket=b", "influx"},
-		{"{to: udp://127.0.0.1:1, format: graphite, prefix: a., every: 1m, jitter: 0.1, timeout: 1s, queue: 5, queue-bytes: 1MiB, packet: 500, retry-min: 1s, retry-max: 2s}", "graphite"},
-		{"{to: 'unixgram:///run/x', format: statsd, prefix: a., tags: influxdb}", "statsd"},
-		{"{to: 'https://127.0.0.1/v1/metrics', headers: {A: b}, header-files: {C: /d}, token-file: /e, gzip: true, tls: {insecure: true}, resource: {x: y}, scope: s}", "otlp"},
-		{"{to: 'http://127.0.0.1/write', precision: ms}", "influx"},
-	} {
-		v, err := draft.Parse("a.yml", []byte(c.text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if o, err := Parse(v); err != nil || o.Format != c.want {
-			t.Errorf("Parse(%s) = %+v, %v; want %s", c.text, o, err, c.want)
+func TestAddressesAreChecked(t *testing.T) {
+	for _, bad := range []string{"", "host:1", "udp://host", "udp://", "ftp://x", "http://", "https://u:p@host/", "unix://", "://"} {
+		if _, err := New(Options{URL: bad, Lines: true}, nil); err == nil {
+			t.Errorf("New(%q) = nil; want an error", bad)
 		}
 	}
-	for text, want := range map[string]string{
-		"host:1": "want udp://", "udp://host": "no port", "ftp://x": "want udp://", "http://x/": "no format", "https://u:pass@host/write": "seen by everybody", "unix://": "no address",
-		"{to: 'http://x', format: statsd}": "by HTTP", "{to: 'udp://x:1', format: otlp}": "needs http://", "{to: 'udp://x:1', form: tags}": "unknown key", "{to: 'udp://x:1', tags: x}": "is none of",
-		"{to: 'udp://x:1', every: 1}": "is no time", "{}": "want udp://", "{to: 'http://x/write', tls: {ca: /missing/file}}": "/missing/file", "{to: 'http://x/write', headers: {'a b': c}}": "header",
-	} {
-		v, err := draft.Parse("a.yml", []byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Parse(v); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "a.yml:1:") || strings.Contains(err.Error(), "pass@") {
-			t.Errorf("Parse(%s) = %v; want %s", text, err, want)
-		}
+	if _, err := New(Options{URL: "udp://127.0.0.1:1"}, nil); err == nil {
+		t.Error("datagrams of what are no lines: nil; want an error")
 	}
 }
 

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -16,24 +13,8 @@ import (
 type socket struct {
 	network, address string
 	packet           int
+	timeout          time.Duration
 	conn             net.Conn
-}
-
-func newSocket(o Options, u *url.URL) (*socket, error) {
-	s := &socket{network: u.Scheme, address: u.Host, packet: o.Packet}
-	switch {
-	case strings.HasPrefix(u.Scheme, "unix"):
-		s.address += u.Path
-	case u.Port() == "":
-		return nil, fmt.Errorf("to %q: there is no port", o.Target())
-	}
-	if s.address == "" {
-		return nil, fmt.Errorf("to %q: there is no address", o.Target())
-	}
-	if !o.lines {
-		return nil, fmt.Errorf("to %q: %s needs http:// or https://", o.Target(), o.Format)
-	}
-	return s, nil
 }
 
 // send goes on after the last whole line that was written, so that no counter counts twice.

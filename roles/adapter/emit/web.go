@@ -9,20 +9,17 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/secret"
-	"github.com/sidecar-kit/sidecar/internal/tlsconf"
 )
 
 // web sends payloads by POST. It follows no redirects and uses no proxy of the environment: credentials go where the configuration says.
 type web struct {
 	o         Options
 	url       string
-	tls       *tlsconf.Client
 	transport *http.Transport
 }
 
@@ -31,32 +28,25 @@ const mostWait = 10 * time.Minute
 
 func newWeb(o Options, u *url.URL) (*web, error) {
 	if u.Host == "" {
-		return nil, fmt.Errorf("to %q: there is no host", o.Target())
+		return nil, fmt.Errorf("to %q: there is no host", u.Redacted())
 	}
 	if u.User != nil {
-		return nil, fmt.Errorf("to %q: a password in an address is seen by everybody\nhint: give it in a file", o.Target())
+		return nil, fmt.Errorf("to %q: a password in an address is seen by everybody\nhint: give it in a file", u.Redacted())
 	}
-	secure := o.TLS
-	if secure.ServerName == "" {
-		secure.ServerName = u.Hostname()
-	}
-	client, err := tlsconf.NewClient(secure)
-	if err != nil {
-		return nil, fmt.Errorf("to %q: %w", o.Target(), err)
-	}
-	w := &web{o: o, url: u.String(), tls: client}
+	w := &web{o: o, url: u.String()}
 	w.transport = &http.Transport{
 		MaxIdleConnsPerHost: 1, IdleConnTimeout: 2*o.Interval + time.Minute, MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			d := tls.Dialer{Config: client.Config()}
+			config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
+			if o.TLS != nil {
+				config = o.TLS.Config()
+			}
+			d := tls.Dialer{Config: config}
 			return d.DialContext(ctx, network, address)
 		},
 	}
 	return w, nil
 }
-
-// run follows the files of TLS.
-func (w *web) run(ctx context.Context) { _ = w.tls.Run(ctx) }
 
 func (w *web) send(ctx context.Context, p *payload, s *Stats) error {
 	req, err := w.request(ctx, p.body)
@@ -71,8 +61,8 @@ func (w *web) send(ctx context.Context, p *payload, s *Stats) error {
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	switch code := resp.StatusCode; {
 	case code/100 == 2:
-		if w.o.part != nil && err == nil {
-			s.Partial += w.o.part(answer)
+		if w.o.Partial != nil && err == nil {
+			s.Partial += w.o.Partial(answer)
 		}
 		return nil
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code/100 == 5:
@@ -110,7 +100,9 @@ func (w *web) request(ctx context.Context, body []byte) (*http.Request, error) {
 		return nil, refused{err}
 	}
 	req.Header.Set("User-Agent", "sidecar")
-	req.Header.Set("Content-Type", w.o.kind)
+	if w.o.Type != "" {
+		req.Header.Set("Content-Type", w.o.Type)
+	}
 	if encoding != "" {
 		req.Header.Set("Content-Encoding", encoding)
 	}
@@ -120,20 +112,12 @@ func (w *web) request(ctx context.Context, body []byte) (*http.Request, error) {
 			req.Host = h[1]
 		}
 	}
-	files := w.o.Files
-	if w.o.Token != "" {
-		files = append(slices.Clone(files), [2]string{"Authorization", w.o.Token})
-	}
-	for i, f := range files {
-		value, err := secret.File(f[1])
+	for _, f := range w.o.Files {
+		value, err := secret.File(f[2])
 		if err != nil {
 			return nil, err
 		}
-		front := ""
-		if i == len(w.o.Files) {
-			front = w.o.front
-		}
-		req.Header.Set(f[0], front+value.Reveal())
+		req.Header.Set(f[0], f[1]+value.Reveal())
 	}
 	return req, nil
 }

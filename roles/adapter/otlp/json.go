@@ -272,3 +272,12 @@ func whole(word string) (uint64, bool) {
 	n, err := strconv.ParseInt(word, 10, 64)
 	return uint64(n), err == nil //nolint:gosec // two's complement
 }
+
+func answerJSON(rejected uint64, why string) []byte {
+	if rejected == 0 {
+		return []byte("{}")
+	}
+	dst := append([]byte(`{"partialSuccess":{"rejectedDataPoints":"`), strconv.FormatUint(rejected, 10)...)
+	dst = append(dst, `","errorMessage":`...)
+	return append(quote(dst, why), "}}"...)
+}

@@ -7,10 +7,7 @@
 package otlp
 
 import (
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
@@ -73,36 +70,15 @@ func Parse(v draft.Value) (Options, error) {
 	})
 }
 
-// ErrType is an error of Decode about the content type.
-var ErrType = errors.New("want application/x-protobuf or application/json")
-
-// Decode reads a body as Split does, of a content type; of two points of a series the last counts.
-func Decode(contentType string, body []byte, lim model.Limits) (absolute, delta model.Page, drops model.Drops, err error) {
-	kind, known := typeOf(contentType)
-	if !known {
-		return absolute, delta, drops, fmt.Errorf("content type %.100q: %w", contentType, ErrType)
+// Decode reads a body whose counters and histograms are all cumulative. Points of delta temporality are counted as unstorable, and of two points of a series the last counts.
+func Decode(body []byte, o Options, lim model.Limits) (model.Page, model.Drops, error) {
+	absolute, delta, drops, err := Split(body, o, lim)
+	if err != nil {
+		return model.Page{}, drops, err
 	}
-	absolute, delta, drops, err = Split(body, Options{JSON: kind == jsonType}, lim)
+	drops[model.Unstorable] += uint64(delta.Len()) //nolint:gosec // a length
 	unique(&absolute, &drops)
-	return absolute, delta, drops, err
-}
-
-const (
-	protoType = "application/x-protobuf"
-	jsonType  = "application/json"
-)
-
-// typeOf is one of the two content types.
-func typeOf(contentType string) (kind string, known bool) {
-	kind, _, _ = strings.Cut(contentType, ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	switch kind {
-	case jsonType:
-		return jsonType, true
-	case protoType, "application/protobuf":
-		return protoType, true
-	}
-	return protoType, false
+	return absolute, drops, nil
 }
 
 // Split reads a body, and keeps apart what takes the place of what was before and what has to be added to it. Samples are stamped with their times, by which a delta that is
@@ -155,42 +131,19 @@ func appendKey(dst []byte, labels []model.Label, without string) []byte {
 	return dst
 }
 
-// Answer is the answer to a request of that content type, of which drops were not taken, or nothing because of err.
-func Answer(contentType string, drops model.Drops, err error) (status int, body []byte, kind string) {
-	kind, _ = typeOf(contentType)
-	drops[model.Repeated] = 0 // it was taken before
-	rejected := drops.Sum()
-	switch {
-	case err != nil:
-		status = 400
-		if errors.Is(err, ErrType) {
-			status = 415
-		}
-		if kind == jsonType {
-			return status, append(quote([]byte(`{"message":`), err.Error()), '}'), kind
-		}
-		return status, proto.Bytes(nil, 2, err.Error()), kind
-	case rejected == 0 && kind == jsonType:
-		return 200, []byte("{}"), kind
-	case rejected == 0:
-		return 200, nil, kind
+// Answer is the body of the answer to a request of which rejected points were not taken; 0 is full success, which is an empty message.
+func Answer(rejected uint64, why string, asJSON bool) []byte {
+	if asJSON {
+		return answerJSON(rejected, why)
 	}
-	var why []string
-	for i, n := range drops {
-		if n > 0 {
-			why = append(why, fmt.Sprintf("%s: %d", model.Reason(i), n)) //nolint:gosec // few
-		}
-	}
-	text := "samples that were not taken: " + strings.Join(why, ", ")
-	if kind == jsonType {
-		body = fmt.Appendf(nil, `{"partialSuccess":{"rejectedDataPoints":"%d","errorMessage":`, rejected)
-		return 200, append(quote(body, text), "}}"...), kind
+	if rejected == 0 {
+		return nil
 	}
 	partial := proto.Uint(nil, 1, rejected)
-	return 200, proto.Bytes(nil, 1, proto.Bytes(partial, 2, text)), kind
+	return proto.Bytes(nil, 1, proto.Bytes(partial, 2, why))
 }
 
-// Rejected is how many points the body of an answer in protocol buffers says were not taken.
+// Rejected is how many points the body of an answer in protocol buffers says were not taken: the other end of Answer.
 func Rejected(answer []byte) uint64 {
 	var n uint64
 	_ = each(answer, func(field int, value []byte) error {

@@ -1,7 +1,6 @@
 package otlp
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -126,7 +125,7 @@ func TestBadBodiesAreRefused(t *testing.T) {
 		{wrap(`{"name":"a","gauge":{"dataPoints":[{"attributes":[{"key":"a","value":` + deep + `}]}]}}`), true},
 		{wrap(`{"gauge":{"dataPoints":[{"asInt":"1"}]}}`), true}, {"", true}, {"\xff", false}, {"\x0a\x05abc", false},
 	} {
-		if _, _, err := one([]byte(c.body), c.json, model.Limits{}); err == nil {
+		if _, _, err := Decode([]byte(c.body), Options{JSON: c.json}, model.Limits{}); err == nil {
 			t.Errorf("Decode(%.80q) = nil; want an error", c.body)
 		}
 	}
@@ -136,55 +135,32 @@ func TestBadBodiesAreRefused(t *testing.T) {
 	}
 	body := proto.Bytes(nil, 5, proto.Bytes(nil, 1, many))
 	body = proto.Bytes(nil, 1, proto.Bytes(nil, 2, proto.Bytes(nil, 2, append(proto.Bytes(nil, 1, "a"), body...))))
-	if _, _, err := one(body, false, model.Limits{}); err == nil || !strings.Contains(err.Error(), "more than 1000 attributes") {
+	if _, _, err := Decode(body, Options{}, model.Limits{}); err == nil || !strings.Contains(err.Error(), "more than 1000 attributes") {
 		t.Errorf("Decode = %v; want too many attributes", err)
 	}
 }
 
 func TestLimitsAreKept(t *testing.T) {
 	body := wrap(`{"name":"g","gauge":{"dataPoints":[{"asInt":1},{"asInt":1,"attributes":[{"key":"a","value":{"stringValue":"12345"}}]},{"asInt":1},{"asInt":2},{"asInt":1}]}},{"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[{"count":1}]}},{"name":"g","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"asInt":1}]}}`)
-	p, drops, err := one([]byte(body), true, model.Limits{Series: 3, Value: 4})
+	p, drops, err := Decode([]byte(body), Options{JSON: true}, model.Limits{Series: 3, Value: 4})
 	if err != nil || p.Len() != 1 || drops[model.OverSeries] != 3 || drops[model.OverLabels] != 1 || drops[model.Repeated] != 2 || drops[model.Conflict] != 1 || p.Families[0].Samples[0].Value != 2 {
 		t.Errorf("Decode = %s, %v, %v", show(&p), drops, err)
 	}
 }
 
 func TestAnswers(t *testing.T) {
-	some := model.Drops{model.OverSeries: 3, model.Repeated: 1}
-	for _, c := range []struct {
-		kind   string
-		drops  model.Drops
-		err    error
-		status int
-		want   string
-	}{
-		{"application/json", some, nil, 200, `{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"samples that were not taken: series-limit: 3"}}`},
-		{"application/json; charset=utf-8", model.Drops{}, nil, 200, "{}"},
-		{"application/json", some, errors.New(`a "b"`), 400, `{"message":"a \"b\""}`},
-		{"application/x-protobuf", model.Drops{}, nil, 200, ""},
-		{"text/plain", model.Drops{}, fmt.Errorf("x: %w", ErrType), 415, "\x122x: " + ErrType.Error()},
-	} {
-		status, body, kind := Answer(c.kind, c.drops, c.err)
-		if status != c.status || string(body) != c.want || c.kind != "text/plain" && !strings.HasPrefix(c.kind, kind) {
-			t.Errorf("Answer(%s) = %d, %q, %s; want %d, %q", c.kind, status, body, kind, c.status, c.want)
-		}
+	if got := string(Answer(3, "a \"b\"", true)); got != `{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"a \"b\""}}` {
+		t.Error(got)
 	}
-	if _, body, _ := Answer("application/x-protobuf", some, nil); Rejected(body) != 3 {
-		t.Errorf("Rejected(%q) is not 3", body)
+	if got := Answer(0, "", false); len(got) != 0 {
+		t.Error(got)
 	}
-	if _, _, _, err := Decode("text/plain", nil, model.Limits{}); !errors.Is(err, ErrType) {
-		t.Errorf("Decode = %v; want ErrType", err)
+	if got := string(Answer(3, "x", false)); got != "\x0a\x05\x08\x03\x12\x01x" {
+		t.Errorf("%q", got)
 	}
-}
-
-// one reads a body that has no deltas.
-func one(body []byte, asJSON bool, lim model.Limits) (model.Page, model.Drops, error) {
-	kind := protoType
-	if asJSON {
-		kind = jsonType
+	if got := Rejected(Answer(3, "x", false)); got != 3 {
+		t.Errorf("Rejected = %d; want 3", got)
 	}
-	p, _, drops, err := Decode(kind, body, lim)
-	return p, drops, err
 }
 
 // random is a page that OTLP can carry.
@@ -240,7 +216,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		p := random(seed)
 		body, drops := Encode(nil, &p, Options{Start: time.Unix(1, 0), Resource: []model.Label{{Name: "x", Value: "y"}}})
-		got, more, err := one(body, false, model.Limits{})
+		got, more, err := Decode(body, Options{}, model.Limits{})
 		if err != nil || drops.Sum()+more.Sum() > 0 || show(&got) != show(&p) {
 			t.Errorf("%v, drops %v, %v: %s; want %s", err, drops, more, show(&got), show(&p))
 		}
@@ -257,7 +233,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(wrap(`{"name":"d","exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[{"count":"10","scale":-11,"positive":{"offset":-1,"bucketCounts":["1","2"]}}]}}`)), true)
 	f.Add([]byte(wrap(`{"name":"s","summary":{"dataPoints":[{"count":"2","sum":3,"quantileValues":[{"quantile":0.5,"value":1}]}]}}`)), true)
 	f.Fuzz(func(t *testing.T, body []byte, asJSON bool) {
-		p, _, err := one(body, asJSON, model.Limits{Series: 100, Labels: 20})
+		p, _, err := Decode(body, Options{JSON: asJSON}, model.Limits{Series: 100, Labels: 20})
 		if err != nil {
 			return
 		}
@@ -289,7 +265,7 @@ func TestNothingElseIsStored(t *testing.T) {
 		{Name: "b", Block: "b 1\n", Count: 1},
 	}}
 	body, drops := Encode(nil, &p, Options{Now: time.Unix(1, 0)})
-	got, _, err := one(body, false, model.Limits{})
+	got, _, err := Decode(body, Options{}, model.Limits{})
 	if want := "# i_info gauge |\ni_info 1 @1000\n# c counter |\nc_total 9.223372036854776e+18 @1000\n"; err != nil || show(&got) != want || drops[model.Unstorable] != 4 {
 		t.Errorf("%s, %v, %v; want %s", show(&got), drops, err, want)
 	}

@@ -168,9 +168,3 @@ func (e *Encoder) line(dst []byte, value float64, kind byte, labels []model.Labe
 	dst = append(append(dst, '|', kind), tags...)
 	return append(dst, '\n')
 }
-
-// Encode appends a page on its own: counters are what they are, and not how much they grew. For pages that are asked for.
-func Encode(dst []byte, p *model.Page) ([]byte, model.Drops) {
-	e := Encoder{pages: 1}
-	return e.Encode(dst, p)
-}
