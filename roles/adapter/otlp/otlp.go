@@ -142,3 +142,20 @@ func Answer(rejected uint64, why string, asJSON bool) []byte {
 	partial := proto.Uint(nil, 1, rejected)
 	return proto.Bytes(nil, 1, proto.Bytes(partial, 2, why))
 }
+
+// Rejected is how many points the body of an answer in protocol buffers says were not taken: the other end of Answer.
+func Rejected(answer []byte) uint64 {
+	var n uint64
+	_ = each(answer, func(field int, value []byte) error {
+		if field != 1 {
+			return nil
+		}
+		return proto.Each(value, func(field int, number uint64, _ []byte) error {
+			if field == 1 {
+				n = number
+			}
+			return nil
+		})
+	})
+	return n
+}

@@ -158,6 +158,9 @@ func TestAnswers(t *testing.T) {
 	if got := string(Answer(3, "x", false)); got != "\x0a\x05\x08\x03\x12\x01x" {
 		t.Errorf("%q", got)
 	}
+	if got := Rejected(Answer(3, "x", false)); got != 3 {
+		t.Errorf("Rejected = %d; want 3", got)
+	}
 }
 
 // random is a page that OTLP can carry.
