@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/answer"
@@ -92,14 +93,14 @@ func (a *Adapter) addView(w *works, p *viewPlan) error {
 		return err
 	}
 	v := view.New(view.Options{
-		Path: p.path, Inputs: inputs, Merge: merging(p), Apply: p.program.Apply, Choose: choose, Status: statusOf(p), Meta: p.shows(), Timeout: p.timeout, Offset: a.cfg.Offset,
+		Path: p.path, Inputs: inputs, Merge: merging(p), Apply: p.program.Apply, Choose: choose, Meta: p.shows(), Timeout: p.timeout, Offset: a.cfg.Offset,
 		Headers: p.headers, Methods: p.methods,
 	})
 	w.views = append(w.views, v)
 	if p.emit == nil {
 		return nil
 	}
-	push, err := newPusher(p, v)
+	push, err := newPusher(p, v, max(time.Second, a.env.Drain/2))
 	if err == nil {
 		w.pushes = append(w.pushes, push)
 	}

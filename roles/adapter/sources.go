@@ -95,9 +95,7 @@ func parseSource(name string, v draft.Value, c *compat, module string) (sourcePl
 	errs = append(errs, err)
 	s.program, err = relabel.Parse(only(v, relabel.Keys()))
 	errs = append(errs, err)
-	if s.program != nil {
-		s.limits = s.program.Limits(s.limits)
-	}
+	errs = append(errs, only(v, []string{"limits"}).All(func(_ string, v draft.Value) error { return relabel.ParseLimits(v, &s.limits) }))
 	return s, errors.Join(errs...)
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
-	"github.com/sidecar-kit/sidecar/roles/adapter/emit"
 	"github.com/sidecar-kit/sidecar/roles/adapter/merge"
 	"github.com/sidecar-kit/sidecar/roles/adapter/relabel"
 	"github.com/sidecar-kit/sidecar/roles/adapter/shape"
@@ -30,7 +29,7 @@ type viewPlan struct {
 	timeout time.Duration
 	headers map[string]string
 	methods []string
-	emit    *emit.Options // nil: it is asked for
+	emit    *emitPlan // nil: it is asked for
 }
 
 func ownViewKeys() []string {
@@ -39,7 +38,7 @@ func ownViewKeys() []string {
 
 // addView reads an entry of views.
 func (p *plan) addView(path string, v draft.Value, sources []string, timeout time.Duration) error {
-	w := viewPlan{path: path, value: v, format: "auto", label: "source", meta: "auto", timeout: timeout, methods: []string{"GET", "HEAD"}}
+	w := viewPlan{path: path, value: v, format: "auto", policy: merge.Label, label: "source", meta: "auto", timeout: timeout, methods: []string{"GET", "HEAD"}}
 	known := slices.Concat(ownViewKeys(), relabel.Keys(), shape.Keys())
 	errs := []error{v.All(func(key string, v draft.Value) error {
 		if slices.Contains(known, key) || slices.Contains(known, strings.ReplaceAll(key, "_", "-")) {
@@ -103,7 +102,7 @@ func (w *viewPlan) set(key string, v draft.Value, sources []string) error {
 		})
 	case "push":
 		var err error
-		w.emit, err = emit.Parse(v)
+		w.emit, err = parseEmit(v)
 		return err
 	}
 	w.headers = map[string]string{}

@@ -26,7 +26,9 @@ func fixture(t *testing.T) (*Handler, *atomic.Bool) {
 	}
 	fine := func(context.Context) check.Result { return check.Result{OK: true, Detail: "fine", Value: "7"} }
 	b := check.New([]*check.Spec{
-		spec("db", func(context.Context) check.Result { return check.Result{OK: well.Load(), Detail: "db.internal said no"} }, Ready),
+		spec("db", func(context.Context) check.Result {
+			return check.Result{OK: well.Load(), Detail: "db.internal said no"}
+		}, Ready),
 		spec("disk", fine, Live), spec("slow", fine, Ready, "batch"),
 	}, nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())

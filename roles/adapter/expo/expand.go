@@ -138,3 +138,55 @@ func (s *sample) readOut() *model.Exemplar {
 	}
 	return x
 }
+
+// LabelNames calls fn with the names of the labels of a block, each at least once, until fn returns false.
+func LabelNames(f *model.Family, fn func(name string) bool) {
+	var last []string
+	scan(f, func(s *sample) bool {
+		for i := range s.labels {
+			name := s.labels[i].Name
+			if i < len(last) && last[i] == name {
+				continue
+			}
+			last = append(last[:min(i, len(last))], name)
+			if !fn(name) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Over reports whether a sample of a block is more than the limits allow.
+func Over(f *model.Family, lim model.Limits) bool {
+	over := false
+	scan(f, func(s *sample) bool {
+		over = s.over(&lim)
+		return !over
+	})
+	return over
+}
+
+// scan calls fn with the samples of a block.
+func scan(f *model.Family, fn func(s *sample) bool) {
+	var s sample
+	b := f.Block
+	for i := 0; i < len(b); {
+		if f.Dialect == model.Text {
+			i = blank(b, i)
+		}
+		if b[i] == '#' || b[i] == '\n' {
+			i += strings.IndexByte(b[i:], '\n') + 1
+			continue
+		}
+		var wrong string
+		if f.Dialect == model.Text {
+			i, wrong = s.readText(b, i)
+		} else {
+			i, wrong = s.readOpen(b, i)
+		}
+		if wrong != "" || !fn(&s) {
+			return
+		}
+	}
+}

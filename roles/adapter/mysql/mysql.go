@@ -21,4 +21,6 @@ func Parse(v draft.Value) (Options, error) { return Options{}, v.Errorf("not the
 func (o *Options) Target() string { return o.Address }
 
 // Query opens a connection, asks, and closes it. The answer is a JSON list with an object for each row; it is bounded.
-func (o *Options) Query(_ context.Context, _ string) ([]byte, error) { return nil, errors.New("not there yet") }
+func (o *Options) Query(_ context.Context, _ string) ([]byte, error) {
+	return nil, errors.New("not there yet")
+}

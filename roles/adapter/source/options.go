@@ -1,8 +1,10 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -48,6 +50,15 @@ type Options struct {
 
 	Env map[string]string // of a command, beside PATH
 	Dir string
+
+	// Of configurations that have secrets in them; a file that is named counts more.
+	UserFile string
+	Password secret.Value
+	Token    secret.Value
+	AuthType string                 // before a token, "": Bearer
+	Render   func() (string, error) // makes the body in place of the template
+
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: any address
 }
 
 // Defaults of options.
@@ -178,23 +189,38 @@ func (o *Options) setURL(v draft.Value) error {
 
 // ParseURL reads an address of a source: http://, https:// or http+unix://%2FSOCKET/PATH. The error shows no password.
 func ParseURL(text string) (*url.URL, error) {
+	if rest, is := strings.CutPrefix(text, "http+unix://"); is {
+		return parseSocket(text, rest)
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s is no URL", secret.Redact(text))
 	}
-	if !slices.Contains([]string{"http", "https", "http+unix"}, u.Scheme) {
+	if !slices.Contains([]string{"http", "https"}, u.Scheme) {
 		return nil, fmt.Errorf("%s: want http://, https:// or http+unix://%%2FSOCKET/PATH", secret.Redact(text))
 	}
 	if u.User != nil {
 		return nil, fmt.Errorf("%s: no user and password in an address, give basic: {user: NAME, password-file: FILE}", secret.Redact(text))
 	}
-	if u.Host == "" || u.Scheme != "http+unix" && u.Hostname() == "" {
+	if u.Hostname() == "" {
 		return nil, fmt.Errorf("%s names no host", secret.Redact(text))
 	}
-	if u.Scheme == "http+unix" && !strings.HasPrefix(u.Host, "/") && !strings.HasPrefix(u.Host, "@") {
-		return nil, fmt.Errorf("%s: want the path of a socket with %%2F for its slashes, such as http+unix://%%2Frun%%2Fapp.sock/metrics", text)
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// parseSocket reads what follows http+unix://; the host of the result is the path of the socket.
+func parseSocket(text, rest string) (*url.URL, error) {
+	host, path, _ := strings.Cut(rest, "/")
+	socket, err := url.PathUnescape(host)
+	if err != nil || !strings.HasPrefix(socket, "/") && !strings.HasPrefix(socket, "@") {
+		return nil, fmt.Errorf("%s: want the path of a socket with %%2F for its slashes, such as http+unix://%%2Frun%%2Fapp.sock/metrics", secret.Redact(text))
 	}
-	u.Fragment = ""
+	u, err := url.Parse("http://localhost/" + path)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no URL", secret.Redact(text))
+	}
+	u.Scheme, u.Host, u.Fragment, u.RawFragment = "http+unix", socket, "", ""
 	return u, nil
 }
 

@@ -38,7 +38,14 @@ type Named struct {
 // Encoder writes a page. Key tells encoders of a view apart.
 type Encoder struct {
 	Key, ContentType string
-	Encode           func(dst []byte, p *model.Page) ([]byte, model.Drops, error)
+	Encode           func(p *model.Page) (Body, error)
+}
+
+// Body is a page that was written.
+type Body struct {
+	Data   []byte
+	Status int // of HTTP; 0: 200, or 503 when no source has a page
+	Drops  model.Drops
 }
 
 // Options say what a view is. Functions get pages whose Families are their own, and whose samples are shared.
@@ -48,10 +55,9 @@ type Options struct {
 	Merge   func(pages []Named) (model.Page, model.Drops, error)
 	Apply   func(page *model.Page) (model.Drops, error) // nil: nothing
 	Choose  func(accept string) Encoder
-	Status  func(page *model.Page) (int, error) // nil: 200, and 503 when no source has a page
-	Meta    bool                                // families about the sources are part of the page
-	Timeout time.Duration                       // of a request whose header says nothing
-	Offset  time.Duration                       // taken off what the header says, so that the answer arrives in time
+	Meta    bool          // families about the sources are part of the page
+	Timeout time.Duration // of a request whose header says nothing
+	Offset  time.Duration // taken off what the header says, so that the answer arrives in time
 	Headers map[string]string
 	Methods []string
 }
@@ -195,17 +201,18 @@ func (v *View) make(ctx context.Context, e Encoder, zip bool) answer {
 	results := v.collect(ctx)
 	page, drops, err := v.page(results)
 	a := answer{status: http.StatusOK, kind: e.ContentType}
-	if err == nil {
-		var more model.Drops
-		a.body, more, err = e.Encode(nil, &page)
-		drops.Add(more)
-	}
-	if err == nil && v.opts.Status != nil {
-		a.status, err = v.opts.Status(&page)
-	}
 	missing, complaint := lacks(results)
-	if len(results) > 0 && missing == len(results) && v.opts.Status == nil {
-		a.status = http.StatusServiceUnavailable
+	if err == nil {
+		var b Body
+		b, err = e.Encode(&page)
+		drops.Add(b.Drops)
+		a.body = b.Data
+		switch {
+		case b.Status != 0:
+			a.status = b.Status
+		case len(results) > 0 && missing == len(results):
+			a.status = http.StatusServiceUnavailable
+		}
 	}
 	if err != nil {
 		a = answer{status: http.StatusInternalServerError, kind: "text/plain; charset=utf-8", body: []byte("cannot make this page: " + err.Error() + "\n")}
