@@ -26,6 +26,8 @@ type Builder struct {
 	last     []model.Label
 	lastHash uint64
 	lastOver bool
+
+	expect map[string]int
 }
 
 type ref struct {
@@ -37,6 +39,18 @@ type ref struct {
 // New begins a page within lim.
 func New(lim model.Limits) *Builder {
 	return &Builder{lim: lim, names: map[string]int{}, table: make([]ref, 64), seed: maphash.MakeSeed()}
+}
+
+// Expect says how many samples families will have, by their names, so that room for them is made at once; Sizes of the page before is a good guess.
+func (b *Builder) Expect(sizes map[string]int) { b.expect = sizes }
+
+// Sizes are the samples of each family.
+func (b *Builder) Sizes() map[string]int {
+	sizes := make(map[string]int, len(b.page.Families))
+	for i := range b.page.Families {
+		sizes[b.page.Families[i].Name] = len(b.page.Families[i].Samples)
+	}
+	return sizes
 }
 
 // Drop counts samples that the caller leaves out.
@@ -98,6 +112,9 @@ func (b *Builder) Family(name string, t model.Type, help, unit string) int {
 	}
 	i := len(b.page.Families)
 	b.page.Families = append(b.page.Families, model.Family{Name: name, Type: t, Help: help, Unit: unit})
+	if n := b.expect[name]; n > 0 {
+		b.page.Families[i].Samples = make([]model.Sample, 0, n)
+	}
 	b.names[name] = i
 	for _, s := range suffixes(t) {
 		b.names[name+s] = i
