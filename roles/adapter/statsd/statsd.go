@@ -212,6 +212,9 @@ func (p Parser) part(part string, h *Head) {
 		if rate == 0 {
 			rate = 1
 		}
+		if h.Kind == Counter { // two of them multiply
+			rate *= h.Rate
+		}
 		h.Rate = rate
 	case '#':
 		if !p.NoDogStatsD {
