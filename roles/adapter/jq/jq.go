@@ -75,6 +75,8 @@ type tree struct {
 	last   any // the part that was turned last: several queries ask the same one
 	lastAt uint32
 
+	hops int // from member to member, and item to item, that no run was charged for
+
 	list, item, number uint32 // of which list which item is which node: queries ask for neighbours
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"sort"
 	"strings"
@@ -171,6 +172,23 @@ func TestBudgets(t *testing.T) {
 	}
 	if err := Start(t.Context(), Budget{Steps: 100}).Each(many, list, nil, func(Item) error { return nil }); !errors.Is(err, ErrSteps) {
 		t.Errorf("5001 items in 100 steps = %v; want %v", err, ErrSteps)
+	}
+	wide := parse(t, "{"+strings.Repeat(`"x":1,`, 10)+strings.TrimSuffix(func() (s string) {
+		for i := range 20_000 {
+			s += fmt.Sprintf(`"k%d":%d,`, i, i)
+		}
+		return s
+	}(), ",")+`,"last":1}`)
+	last, _ := Compile(".last")
+	run = Start(t.Context(), Budget{Steps: 100_000})
+	var err2 error
+	for range 1000 {
+		if _, _, err2 = run.First(last, wide, nil); err2 != nil {
+			break
+		}
+	}
+	if !errors.Is(err2, ErrSteps) {
+		t.Errorf("1000 ways through 20000 members in 100000 steps = %v; want %v", err2, ErrSteps)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

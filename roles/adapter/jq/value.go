@@ -194,6 +194,7 @@ func (v Value) Get(key string) (member Value, ok bool) {
 	}
 	for k := v.i + 1; k < n.next; {
 		e := &t.nodes[k]
+		t.hops++
 		if e.flag == 0 {
 			if int(e.size) == len(key) && t.body[e.pos:e.pos+e.size] == key {
 				return Value{t: t, i: k + 1}, true
@@ -223,6 +224,7 @@ func (v Value) At(i int) (item Value, ok bool) {
 	if t.number != 0 && t.list == v.i && int(t.item) <= i {
 		k, from = t.number, int(t.item)
 	}
+	t.hops += i - from
 	for range i - from {
 		k = t.nodes[k].next
 	}

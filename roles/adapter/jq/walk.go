@@ -143,6 +143,7 @@ func (w *walk) steps(v Value, steps []step, parent, key Value) error {
 		}
 		v = next
 	}
+	w.run.charge(v.t)
 	if !w.run.step() {
 		return w.run.err
 	}

@@ -142,7 +142,10 @@ func (m *Map) Decode(body []byte, lim model.Limits) (model.Page, model.Drops, er
 
 // Apply reads a document that was parsed, or made of something else.
 func (m *Map) Apply(root jq.Value, lim model.Limits) (model.Page, model.Drops, error) {
-	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), families: map[string]family{}}
+	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), families: map[string]family{}, most: 200}
+	if lim.Labels > 0 {
+		w.most = lim.Labels + 1
+	}
 	if sizes := m.sizes.Load(); sizes != nil {
 		w.out.Expect(*sizes)
 	}
@@ -177,6 +180,7 @@ type work struct {
 	run      *jq.Run
 	families map[string]family // by the full name of samples
 	name     []byte            // scratch
+	most     int               // labels that are worth collecting: more than the limit, so that it acts
 }
 
 // family is where samples of a full name go.
