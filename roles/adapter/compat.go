@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/sidecar-kit/sidecar/roles/adapter/allow"
 	"github.com/sidecar-kit/sidecar/roles/adapter/compat/blackbox"
 	"github.com/sidecar-kit/sidecar/roles/adapter/compat/jsonexporter"
+	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 	"github.com/sidecar-kit/sidecar/roles/adapter/statsmap"
 )
 
@@ -156,5 +158,27 @@ func (r *reading) readModule(s *sourcePlan, v draft.Value, c *compat, module str
 		return v.Errorf("module %s: %s has no module of that name%s", module, c.file, suggest.DidYouMean("", module, slices.Sorted(maps.Keys(c.json.Modules))))
 	}
 	r.module = m.Decode
-	return applyModule(&s.pull, m)
+	return applyModule(&s.pull, m, nil)
+}
+
+// applyModule asks as a module says.
+func applyModule(o *source.Options, m *jsonexporter.Module, query url.Values) error {
+	o.Method, o.Status = m.Method, m.Status
+	o.Headers = maps.Clone(m.Headers)
+	if m.Body != "" {
+		o.Render = func() (string, error) {
+			if m.Templated {
+				return m.Render(query)
+			}
+			return m.Body, nil
+		}
+	}
+	o.User, o.UserFile, o.Password, o.PassFile = m.User, m.UserFile, m.Password, m.PassFile
+	o.AuthType, o.Token, o.TokenFile = m.AuthType, m.Token, m.TokenFile
+	o.CA, o.Cert, o.Key, o.ServerName, o.Insecure = m.CA, m.Cert, m.Key, m.ServerName, m.Insecure
+	o.Redirects = !m.NoRedirects
+	if o.URL == nil {
+		return errors.New("module: only a source with url has one")
+	}
+	return nil
 }

@@ -31,6 +31,9 @@ func parseShape(w *viewPlan, v draft.Value) (*shape.Shape, error) {
 		w.format = jsonFormat // it has keys that no other format has
 	}
 	v.Shape = draft.Map
+	if w.format == jsonFormat && len(only(v, []string{"template", "jq", "body"}).Pairs) == 0 {
+		v.Pairs = append(slices.Clone(v.Pairs), draft.Pair{Key: "template", Place: v.Place, Value: draft.Of(v.Place, "nested")}) // what who reads JSON expects
+	}
 	v.Pairs = append(slices.Clone(v.Pairs), draft.Pair{Key: "format", Place: v.Place, Value: draft.Of(v.Place, w.format)})
 	return shape.Parse(v)
 }

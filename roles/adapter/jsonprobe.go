@@ -60,7 +60,7 @@ func askTarget(r *http.Request, list *allow.List, m *jsonexporter.Module, target
 	if err := list.Host(o.URL.Hostname(), port); err != nil {
 		return nil, err
 	}
-	if err := applyModule(&o, m); err != nil {
+	if err := applyModule(&o, m, r.URL.Query()); err != nil {
 		return nil, err
 	}
 	web, err := source.NewWeb(o)
@@ -68,7 +68,6 @@ func askTarget(r *http.Request, list *allow.List, m *jsonexporter.Module, target
 		return nil, err
 	}
 	defer web.Close()
-	web.Values = r.URL.Query()
 	s := source.New(o, web, func(b source.Body) (model.Page, model.Drops, error) { return m.Decode(b.Data, defaultLimits()) })
 	result := s.Fetch(r.Context())
 	if result.Page == nil {

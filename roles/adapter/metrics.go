@@ -164,7 +164,9 @@ func lossFigures() []figure {
 				put(float64(r.n), f.plan.name, r.why)
 			}
 			for why := range statsd.Faults {
-				put(float64(s.Faults[why]), f.plan.name, why.String())
+				if name := why.String(); name != "" {
+					put(float64(s.Faults[why]), f.plan.name, name)
+				}
 			}
 		}
 	}, "source", "reason")}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/gz"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 )
 
@@ -89,7 +90,7 @@ func first(answer []byte) string {
 func (w *web) request(ctx context.Context, body []byte) (*http.Request, error) {
 	encoding := ""
 	if w.o.Gzip {
-		packed, err := pack(body)
+		packed, err := gz.Append(nil, body)
 		if err != nil {
 			return nil, err
 		}

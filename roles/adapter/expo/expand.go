@@ -142,7 +142,7 @@ func (s *sample) readOut() *model.Exemplar {
 // LabelNames calls fn with the names of the labels of a block, each at least once, until fn returns false.
 func LabelNames(f *model.Family, fn func(name string) bool) {
 	var last []string
-	scan(f, func(s *sample) bool {
+	scan(f, new(sample), func(s *sample) bool {
 		for i := range s.labels {
 			name := s.labels[i].Name
 			if i < len(last) && last[i] == name {
@@ -160,16 +160,16 @@ func LabelNames(f *model.Family, fn func(name string) bool) {
 // Over reports whether a sample of a block is more than the limits allow.
 func Over(f *model.Family, lim model.Limits) bool {
 	over := false
-	scan(f, func(s *sample) bool {
+	scan(f, new(sample), func(s *sample) bool {
 		over = s.over(&lim)
 		return !over
 	})
 	return over
 }
 
-// scan calls fn with the samples of a block.
-func scan(f *model.Family, fn func(s *sample) bool) {
-	var s sample
+// scan calls fn with the samples of a block, which it reads into s.
+func scan(f *model.Family, s *sample, fn func(s *sample) bool) {
+	s.name = ""
 	b := f.Block
 	for i := 0; i < len(b); {
 		if f.Dialect == model.Text {
@@ -185,7 +185,7 @@ func scan(f *model.Family, fn func(s *sample) bool) {
 		} else {
 			i, wrong = s.readOpen(b, i)
 		}
-		if wrong != "" || !fn(&s) {
+		if wrong != "" || !fn(s) {
 			return
 		}
 	}

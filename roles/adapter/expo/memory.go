@@ -137,7 +137,9 @@ func (r *Reader) compare(b string, list []model.Family) bool {
 		start := at + shift
 		at += int(l.size)
 		n++
-		l.size = uint32(end - start)
+		if size := uint32(end - start); l.size != size {
+			l.size = size
+		}
 		i, j = at, end
 	}
 	for ; f < len(m.fams); f++ {
@@ -180,6 +182,16 @@ func (k *kept) move(f *model.Family, b string, start, end int) {
 
 // tail is where the line ends whose value is at i, -1 if the value, or what follows it, is none or needs a closer look.
 func (r *Reader) tail(b string, i int, f *model.Family) int {
+	if n := run(b, i); n > 0 && n < 300 {
+		end := i + n
+		if b[end] == '.' {
+			end += 1 + run(b, end+1)
+		}
+		if b[end] == '\n' { // what nearly all are
+			r.s.value, r.s.time, r.s.exemplar = b[i:end], "", ""
+			return end + 1
+		}
+	}
 	if f.Dialect == model.Text {
 		if b[i] == '-' && f.Type == model.Histogram {
 			return -1
@@ -201,13 +213,19 @@ func (r *Reader) tail(b string, i int, f *model.Family) int {
 func common(a, b string) int {
 	most := min(len(a), len(b))
 	i := 0
-	for ; i+8 <= most && i < 128; i += 8 {
-		if x := load(a, i) ^ load(b, i); x != 0 {
-			return i + bits.TrailingZeros64(x)>>3
+	for ; i+32 <= most; i += 32 {
+		x, y := a[i:i+32], b[i:i+32]
+		if (load(x, 0)^load(y, 0))|(load(x, 8)^load(y, 8))|(load(x, 16)^load(y, 16))|(load(x, 24)^load(y, 24)) != 0 {
+			break
 		}
-	}
-	for i+512 <= most && a[i:i+512] == b[i:i+512] {
-		i += 512
+		if i == 224 { // long enough for one line: there may be a lot that has not changed
+			for i+512 <= most && a[i:i+512] == b[i:i+512] {
+				i += 512
+			}
+			if i+32 > most || a[i:i+32] != b[i:i+32] {
+				break
+			}
+		}
 	}
 	for ; i+8 <= most; i += 8 {
 		if x := load(a, i) ^ load(b, i); x != 0 {
@@ -218,4 +236,19 @@ func common(a, b string) int {
 		i++
 	}
 	return i
+}
+
+// run is how many digits are at i.
+func run(b string, i int) int {
+	start := i
+	for ; i+8 <= len(b); i += 8 {
+		x := load(b, i) ^ '0'*ones
+		if m := ((x + 0x76*ones) | x) & highs; m != 0 { // bytes above 9
+			return i + bits.TrailingZeros64(m)>>3 - start
+		}
+	}
+	for i < len(b) && is(b[i], digit) {
+		i++
+	}
+	return i - start
 }

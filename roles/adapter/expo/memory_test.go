@@ -115,3 +115,13 @@ func BenchmarkDecode(b *testing.B) {
 	run("open-first", model.OpenMetrics, open, true)
 	run("open-again", model.OpenMetrics, open, false)
 }
+
+func TestRun(t *testing.T) {
+	for n := range 30 {
+		for _, end := range []string{"\n", "/\n", ":\n", ".5\n", "\xb0\n", "\x00\n", "e"} {
+			if got := run("x"+strings.Repeat("90", n)+end+"1234567890", 1); got != 2*n && end != "" {
+				t.Fatalf("run = %d; want %d before %q", got, 2*n, end)
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package expo
 import (
 	"hash/maphash"
 	"math"
-	"strconv"
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
@@ -11,30 +10,29 @@ import (
 // ordering watches over the order of the samples of one family of OpenMetrics: the samples of a metric, which are those whose labels are the same but for le, quantile or
 // the state, have to be together, and their values have to fit.
 type ordering struct {
-	any      bool
-	group    uint64
-	timed    bool
-	time     float64
-	hist     histogram
-	inBucket bool // hist has something
+	any   bool
+	group uint64
+	timed bool
+	time  float64
+	hist  histogram
 }
 
 // histogram is what was read of one histogram.
 type histogram struct {
-	bound, value, count                 float64
-	bounded, counted, sum, gsum, minus  bool // a bucket, _count or _gcount, _sum, _gsum were there; a bound is negative
-	negativeSum, negativeBound, noGroup bool
+	bound, value, count         float64
+	bounded, counted, sum, gsum bool // a bucket, _count or _gcount, _sum, _gsum were there
+	negativeSum, negativeBound  bool
 }
 
 // check looks at the sample in r.s, the next one of family f.
 func (o *ordering) check(r *Reader, f *family) string {
 	s := &r.s
 	suffix := s.name[len(f.name):]
-	special, wrong := specialLabel(f, s, suffix)
+	special, bound, wrong := specialLabel(f, s, suffix)
 	if wrong != "" {
 		return wrong
 	}
-	value, _ := strconv.ParseFloat(s.value, 64)
+	value := parse(s.value)
 	if !possible(f.typ, suffix, value) {
 		return badValue
 	}
@@ -45,13 +43,10 @@ func (o *ordering) check(r *Reader, f *family) string {
 	timed := s.time != ""
 	time := 0.0
 	if timed {
-		time, _ = strconv.ParseFloat(s.time, 64)
+		time = parse(s.time)
 	}
 	same := o.any && group == o.group
-	if same && f.typ != model.Info && (timed != o.timed || time < o.time) {
-		return mixedTimes
-	}
-	if same && timed != o.timed {
+	if same && (timed != o.timed || f.typ != model.Info && time < o.time) {
 		return mixedTimes
 	}
 	isHistogram := f.typ == model.Histogram || f.typ == model.GaugeHistogram
@@ -69,7 +64,7 @@ func (o *ordering) check(r *Reader, f *family) string {
 	}
 	o.any, o.group, o.timed, o.time = true, group, timed, time
 	if isHistogram {
-		return o.hist.add(suffix, s, value)
+		return o.hist.add(suffix, bound, value)
 	}
 	return ""
 }
@@ -86,35 +81,35 @@ func (r *Reader) groupOf(special string) uint64 {
 	return h
 }
 
-// specialLabel is the label that tells the samples of one metric apart.
-func specialLabel(f *family, s *sample, suffix string) (name, wrong string) {
+// specialLabel is the label that tells the samples of one metric apart, and the bound of a bucket.
+func specialLabel(f *family, s *sample, suffix string) (name string, bound float64, wrong string) {
 	switch {
 	case f.typ == model.StateSet:
 		if _, ok := s.label(f.name); !ok {
-			return "", noTypeLabel
+			return "", 0, noTypeLabel
 		}
-		return f.name, ""
+		return f.name, 0, ""
 	case f.typ == model.Summary && suffix == "":
 		v, ok := s.label("quantile")
 		if !ok {
-			return "", noTypeLabel
+			return "", 0, noTypeLabel
 		}
-		if q, err := strconv.ParseFloat(v, 64); !isNumber(v) || err != nil || !(q >= 0 && q <= 1) {
-			return "", notInRange
+		if q := parse(v); !isNumber(v) || !(q >= 0 && q <= 1) {
+			return "", 0, notInRange
 		}
-		return "quantile", ""
+		return "quantile", 0, ""
 	case suffix == "_bucket" && (f.typ == model.Histogram || f.typ == model.GaugeHistogram):
 		v, ok := s.label("le")
 		if !ok {
-			return "", noTypeLabel
+			return "", 0, noTypeLabel
 		}
-		b, err := strconv.ParseFloat(v, 64)
-		if !isNumber(v) || err != nil || b != b || (math.IsInf(b, 1) && v != "+Inf") {
-			return "", notInRange
+		b := parse(v)
+		if !isNumber(v) || b != b || (math.IsInf(b, 1) && v != "+Inf") {
+			return "", 0, notInRange
 		}
-		return "le", ""
+		return "le", b, ""
 	}
-	return "", ""
+	return "", 0, ""
 }
 
 // possible reports whether a sample may have a value.
@@ -133,11 +128,9 @@ func possible(t model.Type, suffix string, v float64) bool {
 }
 
 // add takes one sample in.
-func (h *histogram) add(suffix string, s *sample, value float64) string {
+func (h *histogram) add(suffix string, b, value float64) string {
 	switch suffix {
 	case "_bucket":
-		le, _ := s.label("le")
-		b, _ := strconv.ParseFloat(le, 64)
 		if h.bounded && (b <= h.bound || value < h.value) {
 			return badHistogram
 		}

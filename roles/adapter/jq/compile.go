@@ -29,8 +29,11 @@ const (
 	opIndex             // .[n]
 	opEach              // .[]
 	opEntries           // to_entries[]
+	opSelect            // select(.a == 1)
 	opConst             // a constant in place of the value
 	opCompare           // < 10
+	opCompute           // * 1000
+	opOr                // .a.b // 0: the steps before, as inner, or a constant
 )
 
 type step struct {
@@ -40,6 +43,7 @@ type step struct {
 	index int
 	cmp   gojq.Operator
 	value any
+	inner []step // of opSelect and opOr: a path with one result at most
 }
 
 // String is the query as it was written.
@@ -91,10 +95,7 @@ func (q *Query) compileSimple(ast *gojq.Query) bool {
 		q.steps, q.from = nil, -1
 		return false
 	}
-	q.steps, q.plain = steps, true
-	for _, s := range steps {
-		q.plain = q.plain && s.op != opEach && s.op != opEntries
-	}
+	q.steps, q.plain = steps, atMostOne(steps)
 	return true
 }
 
@@ -120,8 +121,36 @@ func (q *Query) path(ast *gojq.Query, steps []step) ([]step, bool) {
 		}
 		left, ok := q.path(ast.Left, steps)
 		return append(left, step{op: opCompare, cmp: ast.Op, value: c}), ok
+	case gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv:
+		c, ok := constant(ast.Right)
+		if f, number := gojq.ToFloat64(c); !ok || !number || ast.Op == gojq.OpDiv && f == 0 {
+			return nil, false
+		}
+		left, ok := q.path(ast.Left, steps)
+		return append(left, step{op: opCompute, cmp: ast.Op, value: c}), ok
+	case gojq.OpAlt:
+		c, ok := constant(ast.Right)
+		if !ok {
+			return nil, false
+		}
+		from := q.from
+		inner, ok := q.path(ast.Left, nil)
+		if !ok || !atMostOne(inner) || q.from != from && len(steps) > 0 {
+			return nil, false
+		}
+		return append(steps, step{op: opOr, inner: inner, value: c}), true
 	}
 	return nil, false
+}
+
+// atMostOne is whether a path has one result at most.
+func atMostOne(steps []step) bool {
+	for i := range steps {
+		if steps[i].op == opEach || steps[i].op == opEntries {
+			return false
+		}
+	}
+	return true
 }
 
 func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
@@ -182,6 +211,16 @@ func index(x *gojq.Index, steps []step) ([]step, bool) {
 func (q *Query) function(t *gojq.Term, steps []step) ([]step, bool) {
 	if t.Func.Name == "to_entries" && len(t.Func.Args) == 0 && len(t.SuffixList) > 0 && t.SuffixList[0].Iter {
 		return append(steps, step{op: opEntries}), true
+	}
+	if t.Func.Name == "select" && len(t.Func.Args) == 1 {
+		from := q.from
+		q.from = -1
+		inner, ok := q.path(t.Func.Args[0], nil)
+		if q.from >= 0 { // of a variable
+			ok = false
+		}
+		q.from = from
+		return append(steps, step{op: opSelect, inner: inner}), ok && atMostOne(inner)
 	}
 	if i := slices.Index(q.vars, t.Func.Name); i >= 0 && len(steps) == 0 {
 		q.from = i

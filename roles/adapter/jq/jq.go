@@ -74,6 +74,10 @@ type tree struct {
 	rooted bool
 	last   any // the part that was turned last: several queries ask the same one
 	lastAt uint32
+
+	hops int // from member to member, and item to item, that no run was charged for
+
+	list, item, number uint32 // of which list which item is which node: queries ask for neighbours
 }
 
 // Doc is a document that was read. Strings of its values are parts of the body, which must not change. It is for one goroutine at a time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"sort"
 	"strings"
@@ -76,6 +77,8 @@ func simpleQueries() []string {
 		".k|to_entries[]|.key", ".k|to_entries[].value.size", ".k|to_entries[]|.value.size", ".k|to_entries[]|.[]", ".missing", ".missing.deeper", ".missing[0]", ".n.x", ".n.x?", ".n[]?", ".n[0]?", ".n[]", ".z[]",
 		".a|.b|.[1]|.c", ".a.b[]|.c?", ".a.b[]?.c?", ".n < 10", ".n >= 5", ".n == 5.0", `.s == "text\n"`, ".z == null", ".t != true", ".k[].size > 3", ".f < -1", "(.a).b", "(.a|.b)[0].c", "1", `"x"`, "-3", "true", ".a|7", "null",
 		".s|.[0]?", ".n.a.b?", ".n?.a", ".e[]", ".t.x?", `.a["b"][1]["c"]`, ".[]", ".[]?", "to_entries[]", ".a.b[0]|to_entries[]|.key", "(.k).p.size?", ".s[]?|.x", `.["a","b"]`,
+		`.a.b[] | select(.c == 1)`, `.a.b[] | select(.c) | .c`, `.k[] | select(.size > 3) | .size`, `.a.b[] | select(.c == "x") | .c`, ".n * 2", ".n + 1.5", ".n / 2", "10 | . / 5", ".n - 7", ".f * 2", ".missing + 3", ".s + 1", ".missing * 2", ".k[].size * 1000", ".n // 3", ".missing // 3", ".n.x // 3",
+		".z // \"d\"", ".a.b[] | .c // 0", ".n | . // 1 | . + 1", "select(.n == 5) | .s", "select(.n?) | .n", ".[] | . // 1", ".n * 2 < 11", "(.missing // 4) * 2", "-.5 + 1", ".n / 3",
 	}
 }
 
@@ -105,9 +108,10 @@ func TestPathsAreWalkedAsGojqWouldRunThem(t *testing.T) {
 
 func TestRestRunsInGojq(t *testing.T) {
 	for query, want := range map[string]string{
-		`[.k[].size] | add`:                         "7\n",
-		`.a.b[] | select(.c == "x") | .c`:           "\"x\"\n",
-		`.missing // 3`:                             "3\n",
+		`.k[] // 3`:         "{\"size\":3}\n{\"size\":4}\n",
+		`[.k[].size] | add`: "7\n",
+		`.missing // .n`:    "5\n",
+		`.k[] | select(.size > $root.k.p.size) | .size`: "4\n",
 		`.k | keys[]`:                               "\"p\"\n\"q\"\n",
 		`.. | numbers`:                              "1\n-1500\n3\n4\n5\n",
 		`[.a.b[:2] | length, (now > 0)]`:            "[2,true]\n",
@@ -168,6 +172,23 @@ func TestBudgets(t *testing.T) {
 	}
 	if err := Start(t.Context(), Budget{Steps: 100}).Each(many, list, nil, func(Item) error { return nil }); !errors.Is(err, ErrSteps) {
 		t.Errorf("5001 items in 100 steps = %v; want %v", err, ErrSteps)
+	}
+	wide := parse(t, "{"+strings.Repeat(`"x":1,`, 10)+strings.TrimSuffix(func() (s string) {
+		for i := range 20_000 {
+			s += fmt.Sprintf(`"k%d":%d,`, i, i)
+		}
+		return s
+	}(), ",")+`,"last":1}`)
+	last, _ := Compile(".last")
+	run = Start(t.Context(), Budget{Steps: 100_000})
+	var err2 error
+	for range 1000 {
+		if _, _, err2 = run.First(last, wide, nil); err2 != nil {
+			break
+		}
+	}
+	if !errors.Is(err2, ErrSteps) {
+		t.Errorf("1000 ways through 20000 members in 100000 steps = %v; want %v", err2, ErrSteps)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -197,10 +197,19 @@ func (p *parser) pair(depth int) error {
 func (p *parser) dedupe(first int, count uint32) uint32 {
 	t, dropped := p.t, uint32(0)
 	if count <= 16 {
-		for i, k := 1, t.nodes[min(first, len(t.nodes)-1)].next; i < int(count); i, k = i+1, t.nodes[k].next {
-			key := &t.nodes[k]
+		var seen uint64 // which of 64 kinds of keys there are: mostly each key is the first of its kind
+		for i, k := 0, uint32(first); i < int(count); i, k = i+1, t.nodes[k].next {
+			word := t.word(&t.nodes[k])
+			kind := uint(len(word)) * 5
+			if word != "" {
+				kind += uint(word[0]) + 7*uint(word[len(word)-1]) + 31*uint(word[len(word)/2])
+			}
+			if seen>>(kind&63)&1 == 0 {
+				seen |= 1 << (kind & 63)
+				continue
+			}
 			for j := uint32(first); j < k; j = t.nodes[j].next {
-				if n := &t.nodes[j]; n.flag&dead == 0 && (n.size == key.size || (n.flag|key.flag)&inTexts != 0) && t.word(n) == t.word(key) {
+				if n := &t.nodes[j]; n.flag&dead == 0 && t.word(n) == word {
 					n.flag |= dead
 					dropped++
 				}
@@ -269,7 +278,7 @@ func digits(s string, i int) int {
 func (p *parser) str() error {
 	body := p.t.body
 	start := p.at + 1
-	for i := start; i < len(body); i++ {
+	for i := plain(body, start); i < len(body); i++ {
 		switch c := body[i]; {
 		case c == '"':
 			p.at = i + 1
@@ -281,6 +290,19 @@ func (p *parser) str() error {
 		}
 	}
 	return p.errorf(start-1, "the string is not closed")
+}
+
+// plain skips what is neither a quote, a backslash nor a control character, eight bytes at a time, and stops within eight bytes before the first that is.
+func plain(s string, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 | uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if ((quote-ones)&^quote|(slash-ones)&^slash|(w-ones*' ')&^w)&tops != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // escaped reads the rest of a string that is not as in the body.

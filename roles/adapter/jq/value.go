@@ -194,6 +194,7 @@ func (v Value) Get(key string) (member Value, ok bool) {
 	}
 	for k := v.i + 1; k < n.next; {
 		e := &t.nodes[k]
+		t.hops++
 		if e.flag == 0 {
 			if int(e.size) == len(key) && t.body[e.pos:e.pos+e.size] == key {
 				return Value{t: t, i: k + 1}, true
@@ -218,11 +219,17 @@ func (v Value) At(i int) (item Value, ok bool) {
 	if v.t == nil {
 		return Value{v: v.v.([]any)[i]}, true
 	}
-	k := v.i + 1
-	for range i {
-		k = v.t.nodes[k].next
+	t := v.t
+	k, from := v.i+1, 0
+	if t.number != 0 && t.list == v.i && int(t.item) <= i {
+		k, from = t.number, int(t.item)
 	}
-	return Value{t: v.t, i: k}, true
+	t.hops += i - from
+	for range i - from {
+		k = t.nodes[k].next
+	}
+	t.list, t.item, t.number = v.i, uint32(i), k
+	return Value{t: t, i: k}, true
 }
 
 // Each calls fn with every item of a list or member of an object until it returns false. The key is a number or a string. Members come in the order of the

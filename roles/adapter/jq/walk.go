@@ -32,7 +32,17 @@ func (s *step) take(v Value) (Value, bool, error) {
 			return Value{}, false, s.complain("want a list", k)
 		}
 		return item, true, nil
+	case opSelect:
+		held, ok, err := single(v, s.inner)
+		return v, ok && held.Truthy(), err
 	case opConst:
+		return Value{v: s.value}, true, nil
+	case opCompute:
+		return s.compute(v)
+	case opOr:
+		if found, ok, err := single(v, s.inner); err != nil || ok && found.Truthy() {
+			return found, err == nil, err
+		}
 		return Value{v: s.value}, true, nil
 	}
 	return Value{v: s.compare(v)}, true, nil
@@ -60,6 +70,44 @@ func (s *step) compare(v Value) bool {
 		return c > 0
 	}
 	return c >= 0
+}
+
+// compute does what gojq does with a number and a constant: whole numbers stay whole where the result is.
+func (s *step) compute(v Value) (Value, bool, error) {
+	if v.Kind() == Null && s.cmp == gojq.OpAdd {
+		return Value{v: s.value}, true, nil
+	}
+	if k := v.Kind(); k != Number {
+		return Value{}, false, s.complain("want a number", k)
+	}
+	x := v.Any()
+	if a, whole := x.(int); whole && a < 1<<31 && a > -1<<31 {
+		if b, whole := s.value.(int); whole && b < 1<<31 && b > -1<<31 {
+			switch {
+			case s.cmp == gojq.OpAdd:
+				return Value{v: a + b}, true, nil
+			case s.cmp == gojq.OpSub:
+				return Value{v: a - b}, true, nil
+			case s.cmp == gojq.OpMul:
+				return Value{v: a * b}, true, nil
+			case a%b == 0:
+				return Value{v: a / b}, true, nil
+			}
+		}
+	}
+	a, _ := gojq.ToFloat64(x)
+	b, _ := gojq.ToFloat64(s.value)
+	switch s.cmp {
+	case gojq.OpAdd:
+		a += b
+	case gojq.OpSub:
+		a -= b
+	case gojq.OpMul:
+		a *= b
+	default:
+		a /= b
+	}
+	return Value{v: a}, true, nil
 }
 
 // single walks a path that has one result at most.
@@ -95,6 +143,7 @@ func (w *walk) steps(v Value, steps []step, parent, key Value) error {
 		}
 		v = next
 	}
+	w.run.charge(v.t)
 	if !w.run.step() {
 		return w.run.err
 	}

@@ -121,10 +121,8 @@ func (w *work) label(l *label, in jq.Value, vars []jq.Value, s *model.Sample) er
 		return nil
 	}
 	v.Each(func(key, item jq.Value) bool {
-		name := labelName(key.Text())
-		taken := slices.ContainsFunc(s.Labels, func(l model.Label) bool { return l.Name == name })
-		if text := item.Text(); text != "" && !taken && item.Kind() < jq.Array {
-			s.Labels = append(s.Labels, model.Label{Name: name, Value: text})
+		if item.Kind() < jq.Array {
+			s.Labels = w.add(s.Labels, labelName(key.Text()), item.Text())
 		}
 		return true
 	})

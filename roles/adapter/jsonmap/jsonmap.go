@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/jq"
@@ -29,6 +30,7 @@ type Map struct {
 	prefix   string
 	texts    bool // strings that are numbers count as such without a rule, too
 	missing  missing
+	sizes    atomic.Pointer[map[string]int] // of the page before
 }
 
 // missing is what becomes of a value that is not there.
@@ -140,7 +142,13 @@ func (m *Map) Decode(body []byte, lim model.Limits) (model.Page, model.Drops, er
 
 // Apply reads a document that was parsed, or made of something else.
 func (m *Map) Apply(root jq.Value, lim model.Limits) (model.Page, model.Drops, error) {
-	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), families: map[string]family{}}
+	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), families: map[string]family{}, most: 200}
+	if lim.Labels > 0 {
+		w.most = lim.Labels + 1
+	}
+	if sizes := m.sizes.Load(); sizes != nil {
+		w.out.Expect(*sizes)
+	}
 	var err error
 	switch {
 	case len(m.rules) > 0:
@@ -155,6 +163,8 @@ func (m *Map) Apply(root jq.Value, lim model.Limits) (model.Page, model.Drops, e
 	if err != nil {
 		return model.Page{}, model.Drops{}, err
 	}
+	sizes := w.out.Sizes()
+	m.sizes.Store(&sizes)
 	p, drops := w.out.Page()
 	return p, drops, nil
 }
@@ -170,6 +180,7 @@ type work struct {
 	run      *jq.Run
 	families map[string]family // by the full name of samples
 	name     []byte            // scratch
+	most     int               // labels that are worth collecting: more than the limit, so that it acts
 }
 
 // family is where samples of a full name go.

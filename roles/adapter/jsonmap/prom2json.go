@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -58,7 +57,7 @@ func member(v jq.Value, key string) string {
 }
 
 func (w *work) metric(at int, kind model.Type, suffix string, v jq.Value) {
-	s := model.Sample{Labels: labelsOf(v)}
+	s := model.Sample{Labels: w.labelsOf(v)}
 	if ms, err := strconv.ParseInt(member(v, "timestamp_ms"), 10, 64); err == nil {
 		s.Time, s.Timed = ms, true
 	}
@@ -69,7 +68,7 @@ func (w *work) metric(at int, kind model.Type, suffix string, v jq.Value) {
 			if part.label == "le" {
 				one.Suffix = "_bucket"
 			}
-			one.Labels = append(slices.Clone(s.Labels), model.Label{Name: part.label, Value: key.Text()})
+			one.Labels = w.with(s.Labels, part.label, key.Text())
 			w.part(at, one, item, true)
 			return true
 		})
@@ -99,13 +98,11 @@ func (w *work) part(at int, s model.Sample, v jq.Value, ok bool) {
 	w.out.Add(at, s)
 }
 
-func labelsOf(v jq.Value) []model.Label {
+func (w *work) labelsOf(v jq.Value) []model.Label {
 	var list []model.Label
 	labels, _ := v.Get("labels")
 	labels.Each(func(key, item jq.Value) bool {
-		if text := item.Text(); text != "" {
-			list = append(list, model.Label{Name: labelName(key.Text()), Value: text})
-		}
+		list = w.add(list, labelName(key.Text()), item.Text())
 		return true
 	})
 	return list
@@ -123,7 +120,7 @@ func (w *work) array() error {
 			return true
 		}
 		f := w.family(page.Name(w.m.prefix+member(v, "name")), typeOf(member(v, "type")), "", "")
-		s := model.Sample{Suffix: f.suffix, Labels: labelsOf(v)}
+		s := model.Sample{Suffix: f.suffix, Labels: w.labelsOf(v)}
 		if t, ok := v.Get("time"); ok {
 			seconds, _, _ := t.Number()
 			s.Time, s.Timed = int64(math.Round(seconds*1000)), true

@@ -2,6 +2,7 @@ package jsonmap
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,7 @@ func (w *work) flatten(name string, labels []model.Label, v jq.Value, top bool) 
 		v.Each(func(key, item jq.Value) bool {
 			text := key.Text()
 			if top && strings.HasSuffix(text, "}") && item.Kind() < jq.Array {
-				if full, own, ok := series(text); ok {
+				if full, own, ok := w.series(text); ok {
 					w.number(w.m.prefix+full, own, item)
 					return true
 				}
@@ -77,7 +78,7 @@ func (w *work) flatten(name string, labels []model.Label, v jq.Value, top bool) 
 	case jq.Array:
 		label := listLabel(labels)
 		v.Each(func(key, item jq.Value) bool {
-			w.flatten(name, append(labels[:len(labels):len(labels)], model.Label{Name: label, Value: key.Text()}), item, false)
+			w.flatten(name, w.with(labels, label, key.Text()), item, false)
 			return true
 		})
 	default:
@@ -111,6 +112,19 @@ func (w *work) number(name string, labels []model.Label, v jq.Value) {
 	w.out.Add(f.at, model.Sample{Suffix: f.suffix, Labels: labels, Value: n.value, Text: n.text})
 }
 
+// with is labels and one more, unless that is empty, there is one of the name, or there are more than may be: then the sample is left out anyway. The list is a new one, which others do not share.
+func (w *work) with(labels []model.Label, name, value string) []model.Label {
+	return w.add(labels[:len(labels):len(labels)], name, value)
+}
+
+// add is with for a list that nobody else has.
+func (w *work) add(labels []model.Label, name, value string) []model.Label {
+	if value == "" || len(labels) >= w.most || slices.ContainsFunc(labels, func(l model.Label) bool { return l.Name == name }) {
+		return labels
+	}
+	return append(labels, model.Label{Name: name, Value: value})
+}
+
 // rows takes a list of objects for a table: numbers are metrics, the rest of the row are their labels.
 func (w *work) rows(v jq.Value) {
 	if v.Kind() != jq.Array {
@@ -127,7 +141,7 @@ func (w *work) row(row jq.Value) {
 	var labels []model.Label
 	row.Each(func(key, item jq.Value) bool {
 		if text := item.Text(); item.Kind() == jq.String && text != "" {
-			labels = append(labels, model.Label{Name: labelName(key.Text()), Value: text})
+			labels = w.add(labels, labelName(key.Text()), text)
 		}
 		return true
 	})
@@ -140,7 +154,7 @@ func (w *work) row(row jq.Value) {
 }
 
 // series reads name{a="b"}.
-func series(text string) (name string, labels []model.Label, ok bool) {
+func (w *work) series(text string) (name string, labels []model.Label, ok bool) {
 	name, rest, ok := strings.Cut(strings.TrimSuffix(text, "}"), "{")
 	if !ok || !page.IsName(name, true) {
 		return "", nil, false
@@ -154,9 +168,7 @@ func series(text string) (name string, labels []model.Label, ok bool) {
 		if !ok {
 			return "", nil, false
 		}
-		if value != "" {
-			labels = append(labels, model.Label{Name: key, Value: value})
-		}
+		labels = w.add(labels, key, value)
 		if rest = after; rest != "" {
 			if rest, ok = strings.CutPrefix(rest, ","); !ok {
 				return "", nil, false
@@ -205,7 +217,7 @@ func (w *work) below(name string, labels []model.Label, v jq.Value) {
 			return true
 		}
 		values.Each(func(key, next jq.Value) bool {
-			w.below(name, append(labels[:len(labels):len(labels)], model.Label{Name: labelName(label), Value: key.Text()}), next)
+			w.below(name, w.with(labels, labelName(label), key.Text()), next)
 			return true
 		})
 		return true

@@ -32,6 +32,9 @@ func (m *merger) family(g *group) (model.Family, error) {
 	if dialect != model.NoText && m.policy == Label && m.canInsert(g) {
 		return m.insert(g, lead, dialect, size), nil
 	}
+	if dialect != model.NoText && m.canJoin(g, lead.Type) {
+		return m.join(g, lead, dialect, size), nil
+	}
 	m.list, m.marks = m.list[:0], m.marks[:0]
 	m.metrics.reset()
 	m.series.reset()
@@ -127,12 +130,12 @@ func fits(a, b model.Type) bool {
 
 // canInsert reports whether the label can be put into the lines of all members as they are.
 func (m *merger) canInsert(g *group) bool {
+	if !m.alike(g) {
+		return false
+	}
 	for i, r := range g.refs {
 		name := m.source(r)
 		if strings.Contains(m.at(r).Block, m.label) || name == "" || !expo.IsLabel(m.label) {
-			return false
-		}
-		if m.at(r).Name != m.at(g.refs[0]).Name || m.at(r).Type != m.at(g.refs[0]).Type {
 			return false
 		}
 		for _, other := range g.refs[:i] {
@@ -142,6 +145,43 @@ func (m *merger) canInsert(g *group) bool {
 		}
 	}
 	return true
+}
+
+// alike reports whether all members have one name and one type.
+func (m *merger) alike(g *group) bool {
+	first := m.at(g.refs[0])
+	for _, r := range g.refs {
+		if m.at(r).Name != first.Name || m.at(r).Type != first.Type {
+			return false
+		}
+	}
+	return true
+}
+
+// canJoin reports whether no two members have a metric in common, so that their lines can stand together as they are.
+func (m *merger) canJoin(g *group, t model.Type) bool {
+	if m.policy == Label || !m.alike(g) {
+		return false
+	}
+	m.blocks = m.blocks[:0]
+	for _, r := range g.refs {
+		m.blocks = append(m.blocks, m.at(r))
+	}
+	return m.metric.Disjoint(m.blocks, special(t))
+}
+
+// join joins the lines of all members.
+func (m *merger) join(g *group, lead model.Family, d model.Dialect, size int) model.Family {
+	w := &m.writer[d]
+	w.Dialect = d
+	text := w.Header(make([]byte, 0, size+len(lead.Help)), &lead)
+	lead.Count = 0
+	for _, r := range g.refs {
+		text = expo.AppendLines(text, m.at(r))
+		lead.Count += m.at(r).Count
+	}
+	lead.Block, lead.Dialect, lead.Samples = expo.View(text), d, nil
+	return lead
 }
 
 // insert joins the lines of all members, each with its label.

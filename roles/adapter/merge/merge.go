@@ -65,6 +65,8 @@ type merger struct {
 	marks   []mark          // likewise
 	metrics index           // samples of list by their metric
 	series  index           // and by all their labels and the suffix
+	metric  expo.Metrics    // of the blocks of one family
+	blocks  []*model.Family
 }
 
 // Merge makes one page of those of in, which are not changed. label is the name of the label of policy Label, "source" if it is empty.

@@ -54,12 +54,14 @@ func (m *merger) samples(g *group, lead *model.Family) error {
 		}
 		for i := range f.Samples {
 			s := f.Samples[i]
-			full := f.Name + s.Suffix
-			if !strings.HasPrefix(full, lead.Name) {
-				m.drops[model.Conflict]++
-				continue
+			if f.Name != lead.Name {
+				full := f.Name + s.Suffix
+				if !strings.HasPrefix(full, lead.Name) {
+					m.drops[model.Conflict]++
+					continue
+				}
+				s.Suffix = full[len(lead.Name):]
 			}
-			s.Suffix = full[len(lead.Name):]
 			if m.policy == Label {
 				s.Labels = m.labelled(s.Labels, m.source(r))
 			}

@@ -18,16 +18,39 @@ type Builder struct {
 	drops  model.Drops
 	count  int
 	names  map[string]int // which family owns a name, and those that its samples have
-	seen   map[uint64]ref
-	labels []model.Label // room for those to come
+	table  []ref          // by hash, next to it when that is taken; a power of two, at most three quarters full
+	labels []model.Label  // room for those to come
 	seed   maphash.Seed
+
+	// Of the labels that came last, which are often those of the next sample, too.
+	last     []model.Label
+	lastHash uint64
+	lastOver bool
+
+	expect map[string]int
 }
 
-type ref struct{ family, sample uint32 }
+type ref struct {
+	hash   uint32
+	family uint32
+	sample uint32 // and one; 0 is a free place
+}
 
 // New begins a page within lim.
 func New(lim model.Limits) *Builder {
-	return &Builder{lim: lim, names: map[string]int{}, seen: map[uint64]ref{}, seed: maphash.MakeSeed()}
+	return &Builder{lim: lim, names: map[string]int{}, table: make([]ref, 64), seed: maphash.MakeSeed()}
+}
+
+// Expect says how many samples families will have, by their names, so that room for them is made at once; Sizes of the page before is a good guess.
+func (b *Builder) Expect(sizes map[string]int) { b.expect = sizes }
+
+// Sizes are the samples of each family.
+func (b *Builder) Sizes() map[string]int {
+	sizes := make(map[string]int, len(b.page.Families))
+	for i := range b.page.Families {
+		sizes[b.page.Families[i].Name] = len(b.page.Families[i].Samples)
+	}
+	return sizes
 }
 
 // Drop counts samples that the caller leaves out.
@@ -89,6 +112,9 @@ func (b *Builder) Family(name string, t model.Type, help, unit string) int {
 	}
 	i := len(b.page.Families)
 	b.page.Families = append(b.page.Families, model.Family{Name: name, Type: t, Help: help, Unit: unit})
+	if n := b.expect[name]; n > 0 {
+		b.page.Families[i].Samples = make([]model.Sample, 0, n)
+	}
 	b.names[name] = i
 	for _, s := range suffixes(t) {
 		b.names[name+s] = i
@@ -117,50 +143,73 @@ func (b *Builder) Add(family int, s model.Sample) bool {
 		return false
 	}
 	f := &b.page.Families[family]
-	if b.over(len(f.Name)+len(s.Suffix), s.Labels) {
+	b.look(s.Labels)
+	if b.lastOver || b.lim.Name > 0 && len(f.Name)+len(s.Suffix) > b.lim.Name {
 		b.drops[model.OverLabels]++
 		return false
 	}
-	h := b.hash(uint64(family), &s)
-	for {
-		r, taken := b.seen[h]
-		if !taken {
-			break
-		}
-		if int(r.family) == family && same(&f.Samples[r.sample], &s) {
-			b.drops[model.Repeated]++
-			return false
-		}
-		h++
+	at, taken := b.place(uint32(family), &s)
+	if taken {
+		b.drops[model.Repeated]++
+		return false
 	}
 	if math.IsInf(s.Value, 0) || math.IsNaN(s.Value) {
 		s.Text = "" // 1e999 is a number of JSON, and none of Prometheus
 	}
-	b.seen[h] = ref{uint32(family), uint32(len(f.Samples))}
 	f.Samples = append(f.Samples, s)
 	b.count++
+	at.sample = uint32(len(f.Samples))
+	if b.count > len(b.table)/4*3 {
+		b.grow()
+	}
 	return true
 }
 
-func (b *Builder) over(name int, labels []model.Label) bool {
-	if b.lim.Name > 0 && name > b.lim.Name || b.lim.Labels > 0 && len(labels) > b.lim.Labels {
-		return true
+// look finds the hash of labels, which does not depend on their order, and whether they are over the limits.
+func (b *Builder) look(labels []model.Label) {
+	if len(labels) == len(b.last) && (len(labels) == 0 || &labels[0] == &b.last[0]) && b.last != nil {
+		return
 	}
+	b.last, b.lastHash = labels, 0
+	b.lastOver = b.lim.Labels > 0 && len(labels) > b.lim.Labels
 	for i := range labels {
-		if b.lim.Name > 0 && len(labels[i].Name) > b.lim.Name || b.lim.Value > 0 && len(labels[i].Value) > b.lim.Value {
-			return true
-		}
+		l := &labels[i]
+		b.lastOver = b.lastOver || b.lim.Name > 0 && len(l.Name) > b.lim.Name || b.lim.Value > 0 && len(l.Value) > b.lim.Value
+		b.lastHash += (maphash.String(b.seed, l.Name) ^ maphash.String(b.seed, l.Value)*0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15
 	}
-	return false
 }
 
-// hash does not depend on the order of labels.
-func (b *Builder) hash(family uint64, s *model.Sample) uint64 {
-	h := family*0x9e3779b97f4a7c15 + maphash.String(b.seed, s.Suffix)
-	for i := range s.Labels {
-		h += maphash.String(b.seed, s.Labels[i].Name) ^ maphash.String(b.seed, s.Labels[i].Value)*0xff51afd7ed558ccd
+// place is where the reference to a sample belongs, and whether one like it has it. The labels of s were looked at last.
+func (b *Builder) place(family uint32, s *model.Sample) (at *ref, taken bool) {
+	h := (b.lastHash + uint64(family)<<8 + uint64(len(s.Suffix))) * 0x9e3779b97f4a7c15
+	hash := uint32(h >> 32)
+	mask := uint32(len(b.table) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		r := &b.table[i]
+		if r.sample == 0 {
+			r.hash, r.family = hash, family
+			return r, false
+		}
+		if r.hash == hash && r.family == family && same(&b.page.Families[family].Samples[r.sample-1], s) {
+			return r, true
+		}
 	}
-	return h
+}
+
+func (b *Builder) grow() {
+	old := b.table
+	b.table = make([]ref, 4*len(old))
+	mask := uint32(len(b.table) - 1)
+	for _, r := range old {
+		if r.sample == 0 {
+			continue
+		}
+		i := r.hash & mask
+		for b.table[i].sample != 0 {
+			i = (i + 1) & mask
+		}
+		b.table[i] = r
+	}
 }
 
 func same(a, b *model.Sample) bool {

@@ -51,6 +51,13 @@ type Options struct {
 	Env map[string]string // of a command, beside PATH
 	Dir string
 
+	// Of configurations that have secrets in them; a file that is named counts more.
+	UserFile string
+	Password secret.Value
+	Token    secret.Value
+	AuthType string                 // before a token, "": Bearer
+	Render   func() (string, error) // makes the body in place of the template
+
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: any address
 }
 

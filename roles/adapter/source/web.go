@@ -30,7 +30,6 @@ type Web struct {
 	client *http.Client
 	body   *template.Template
 	tls    *tlsconf.Client
-	Values map[string][]string // what the body template is given
 }
 
 // NewWeb makes the client. Certificates are read; nothing is asked yet.
@@ -69,7 +68,7 @@ func NewWeb(o Options) (*Web, error) {
 	return w, nil
 }
 
-// BodyTemplate reads the text of a request's body. It may ask for the time and for what a probe's address has, and nothing of this process.
+// BodyTemplate reads the text of a request's body. It may ask for the time, and for nothing of this process.
 func BodyTemplate(text string) (*template.Template, error) {
 	return template.New("body").Option("missingkey=zero").Funcs(template.FuncMap{
 		"now":  func() time.Time { return time.Now().UTC() },
@@ -153,9 +152,16 @@ func (w *Web) Get(ctx context.Context) (Body, error) {
 
 func (w *Web) request(ctx context.Context) (*http.Request, error) {
 	var body io.Reader
-	if w.body != nil {
+	switch {
+	case w.o.Render != nil:
+		text, err := w.o.Render()
+		if err != nil {
+			return nil, fmt.Errorf("body: %w", err)
+		}
+		body = strings.NewReader(text)
+	case w.body != nil:
 		var text strings.Builder
-		if err := w.body.Execute(&text, w.Values); err != nil {
+		if err := w.body.Execute(&text, nil); err != nil {
 			return nil, fmt.Errorf("body: %w", err)
 		}
 		body = strings.NewReader(text.String())
@@ -191,21 +197,34 @@ func (w *Web) credentials(req *http.Request) error {
 		}
 		req.Header.Set(name, v.Reveal())
 	}
-	if w.o.TokenFile != "" {
-		v, err := secret.File(w.o.TokenFile)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", "Bearer "+v.Reveal())
+	kind := w.o.AuthType
+	if kind == "" {
+		kind = "Bearer"
 	}
-	if w.o.PassFile != "" {
-		v, err := secret.File(w.o.PassFile)
-		if err != nil {
-			return err
-		}
-		req.SetBasicAuth(w.o.User, v.Reveal())
+	token, err := fileOr(w.o.TokenFile, w.o.Token)
+	if err != nil {
+		return err
 	}
-	return nil
+	if token != "" {
+		req.Header.Set("Authorization", kind+" "+token)
+	}
+	user, err := fileOr(w.o.UserFile, secret.New(w.o.User))
+	if err != nil {
+		return err
+	}
+	password, err := fileOr(w.o.PassFile, w.o.Password)
+	if err == nil && (user != "" || password != "") {
+		req.SetBasicAuth(user, password)
+	}
+	return err
+}
+
+func fileOr(path string, v secret.Value) (string, error) {
+	if path == "" {
+		return v.Reveal(), nil
+	}
+	v, err := secret.File(path)
+	return v.Reveal(), err
 }
 
 func (w *Web) accepted(status int) bool {

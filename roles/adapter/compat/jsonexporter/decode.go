@@ -19,11 +19,16 @@ func (m *Module) Decode(body []byte, lim model.Limits) (model.Page, model.Drops,
 		return model.Page{}, model.Drops{}, err
 	}
 	w := work{out: page.New(lim), walk: walk{left: mostSteps}}
+	if sizes := m.sizes.Load(); sizes != nil {
+		w.out.Expect(*sizes)
+	}
 	for i := range m.metrics {
 		if err := w.metric(&m.metrics[i], doc.Root()); err != nil {
 			return model.Page{}, model.Drops{}, err
 		}
 	}
+	sizes := w.out.Sizes()
+	m.sizes.Store(&sizes)
 	p, drops := w.out.Page()
 	arrange(&p)
 	return p, drops, nil

@@ -15,6 +15,7 @@ import (
 
 	"sort"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/order"
@@ -31,6 +32,7 @@ type Module struct {
 	Name, Place string
 	HTTP
 	metrics []metric
+	sizes   atomic.Pointer[map[string]int] // of the page before
 }
 
 // HTTP is how a target is asked. Files are as in the configuration: relative to where the program runs.

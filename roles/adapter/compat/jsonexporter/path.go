@@ -3,7 +3,6 @@ package jsonexporter
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -241,11 +240,26 @@ func (p *parser) inner(text string) ([]node, error) {
 	return nodes, err
 }
 
-var (
-	key    = regexp.MustCompile(`^'([^']*)'$|^"([^"]*)"$`)
-	ranges = regexp.MustCompile(`^(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?$`)
-	test   = regexp.MustCompile(`^([^!<>=]+)([!<>=]+)(.+?)$`)
-)
+// key is the name in ['name'].
+func key(s string) (string, bool) {
+	if n := len(s); n >= 2 && (s[0] == '\'' || s[0] == '"') && s[n-1] == s[0] && strings.IndexByte(s[1:n-1], s[0]) < 0 {
+		return s[1 : n-1], true
+	}
+	return "", false
+}
+
+// comparison cuts a filter at its operator; op is "" when it has none.
+func comparison(s string) (left, op, right string) {
+	i := strings.IndexAny(s, "!<>=")
+	if i < 1 {
+		return s, "", ""
+	}
+	rest := strings.TrimLeft(s[i:], "!<>=")
+	if rest == "" {
+		return s, "", ""
+	}
+	return s[:i], s[i : len(s)-len(rest)], rest
+}
 
 func (p *parser) brackets(nodes []node) ([]node, error) {
 	end := strings.IndexByte(p.in[p.at:], ']')
@@ -265,30 +279,29 @@ func (p *parser) brackets(nodes []node) ([]node, error) {
 		}
 		return append(nodes, n), nil
 	}
-	if m := key.FindStringSubmatch(text); m != nil {
-		inner, err := p.inner("." + m[1] + m[2])
+	if name, is := key(text); is {
+		inner, err := p.inner("." + name)
 		return append(nodes, inner...), err
 	}
 	if text == "*" {
 		text = ":"
 	}
-	m := ranges.FindStringSubmatch(text)
-	if m == nil {
-		return nil, fmt.Errorf("[%s] is no index", text)
-	}
-	return p.slice(nodes, m)
+	return p.slice(nodes, strings.Split(text, ":"))
 }
 
-func (p *parser) slice(nodes []node, m []string) ([]node, error) {
-	n := node{kind: slice, step: 1, one: m[2] == "" && m[3] == ""}
-	for i, dst := range []*int{&n.from, &n.to, &n.step} {
-		text := strings.TrimPrefix(m[i+1], ":")
+func (p *parser) slice(nodes []node, parts []string) ([]node, error) {
+	n := node{kind: slice, step: 1, one: len(parts) == 1}
+	if len(parts) > 3 {
+		return nil, fmt.Errorf("[%s] is no index", strings.Join(parts, ":"))
+	}
+	for i, dst := range []*int{&n.from, &n.to, &n.step}[:len(parts)] {
+		text := parts[i]
 		if text == "" {
 			continue
 		}
 		v, err := strconv.Atoi(text)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no index", text)
+		if err != nil || text[0] == '+' {
+			return nil, fmt.Errorf("[%s] is no index", strings.Join(parts, ":"))
 		}
 		*dst = v
 		n.has |= 1 << i
@@ -327,20 +340,19 @@ func (p *parser) filter(nodes []node) ([]node, error) {
 	p.at = end + 2
 	n := node{kind: filter}
 	var err error
-	m := test.FindStringSubmatch(text)
-	if m == nil {
+	left, op, right := comparison(text)
+	n.op = op
+	switch op {
+	case "":
 		n.left, err = p.inner(text)
 		return append(nodes, n), err
-	}
-	n.op = m[2]
-	switch n.op {
 	case "<", ">", "==", "!=", "<=", ">=":
 	default:
 		return nil, fmt.Errorf("%q is no comparison; there are ==, !=, <, <=, >, >=", n.op)
 	}
-	if n.left, err = p.inner(m[1]); err != nil {
+	if n.left, err = p.inner(left); err != nil {
 		return nil, err
 	}
-	n.right, err = p.inner(m[3])
+	n.right, err = p.inner(right)
 	return append(nodes, n), err
 }
