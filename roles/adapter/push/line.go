@@ -230,7 +230,7 @@ func (r *reader) apply(h *head, v statsd.Value, now int64) {
 		t.stats.Used++
 		return
 	}
-	if h.series == nil || h.series.dead {
+	if h.outcome == use && (h.series == nil || h.series.dead) {
 		if why := r.lead(h, v.Number, now); why != found {
 			t.refuse(why)
 			return
@@ -298,9 +298,6 @@ func (r *reader) lead(h *head, first float64, now int64) refusal {
 		case rule == nil && t.opts.Mapping.Strict, rule != nil && rule.Drop:
 			h.outcome = dropped
 			return found
-		case rule != nil && m.Name == "":
-			h.outcome = nameless
-			return found
 		case rule != nil:
 			name, w.help, w.ttl = m.Name, rule.Help, int64(rule.TTL)
 			if h.scaled = rule.Scaled; h.scaled {
@@ -310,6 +307,10 @@ func (r *reader) lead(h *head, first float64, now int64) refusal {
 			merged := over(t.opts.Shape, rule.Shape)
 			shape = &merged
 		}
+	}
+	if name == "" {
+		h.outcome = nameless
+		return found
 	}
 	if h.line.Kind == statsd.Counter && first*h.scale < 0 {
 		return negative

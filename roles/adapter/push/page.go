@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/order"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
 
@@ -37,44 +38,71 @@ func (t *Table) Page(now time.Time) (model.Page, model.Drops) {
 	nano := now.UnixNano()
 	t.mu.Lock()
 	t.sweep(nano)
-	t.order()
-	families := make([]model.Family, len(t.sorted))
-	owners := make([]*family, 0, t.count)
-	all := make([]*series, 0, t.count)
-	for i, f := range t.sorted {
-		families[i] = t.describe(f)
-		for _, s := range f.list {
-			owners, all = append(owners, f), append(all, s)
-		}
+	lists := t.lists()
+	families := make([]model.Family, len(lists))
+	for i := range lists {
+		families[i] = t.describe(lists[i].family)
 	}
 	size, drops := t.samples, t.drops
 	t.drops = model.Drops{}
 	t.mu.Unlock()
 
 	p := pageBuilder{list: make([]model.Sample, 0, size)}
-	at, from := -1, 0
-	finish := func() {
-		if at >= 0 {
-			families[at].Samples = p.list[from:len(p.list):len(p.list)]
+	for i, l := range lists {
+		if !l.sorted {
+			t.sort(l)
 		}
-		from = len(p.list)
-	}
-	var last *family
-	for len(all) > 0 {
-		n := min(len(all), atOnce)
-		t.mu.Lock()
-		for i, s := range all[:n] {
-			if owners[i] != last {
-				finish()
-				at, last = at+1, owners[i]
+		from := len(p.list)
+		for all := l.series; len(all) > 0; {
+			n := min(len(all), atOnce)
+			t.mu.Lock()
+			for _, s := range all[:n] {
+				s.samples(&p, families[i].Name, nano)
 			}
-			s.samples(&p, families[at].Name, nano)
+			t.mu.Unlock()
+			all = all[n:]
 		}
-		t.mu.Unlock()
-		all, owners = all[n:], owners[n:]
+		families[i].Samples = p.list[from:len(p.list):len(p.list)]
 	}
-	finish()
 	return model.Page{Families: families}, drops
+}
+
+// list is a copy of the series of a family.
+type list struct {
+	family *family
+	series []*series
+	change uint64
+	sorted bool
+}
+
+// lists copies all series, in the order of the families' names.
+func (t *Table) lists() []list {
+	if t.sorted == nil {
+		t.sorted = make([]*family, 0, len(t.families))
+		for _, f := range t.families {
+			t.sorted = append(t.sorted, f)
+		}
+		order.Sort(t.sorted, func(a, b *family) int { return strings.Compare(a.key, b.key) })
+	}
+	lists := make([]list, len(t.sorted))
+	all := make([]*series, 0, t.count)
+	for i, f := range t.sorted {
+		from := len(all)
+		all = append(all, f.list...)
+		lists[i] = list{f, all[from:len(all):len(all)], f.change, f.sorted}
+	}
+	return lists
+}
+
+// sort puts a list into order, without the lock: nothing that the order depends on ever changes. The family takes it over if it still has the same series.
+func (t *Table) sort(l list) {
+	sort.Sort(bySeries(l.series))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.family.change == l.change {
+		copy(l.family.list, l.series)
+		l.family.sorted = true
+	}
 }
 
 // describe is a family without its samples. Names follow the model: a counter foo_total is foo, unless another family has that name.
@@ -105,8 +133,6 @@ type bySeries []*series
 func (b bySeries) Len() int           { return len(b) }
 func (b bySeries) Less(i, j int) bool { return less(b[i], b[j]) }
 func (b bySeries) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
-
-func sortSeries(list []*series) { sort.Sort(bySeries(list)) }
 
 // less orders the series of a family: by their labels, but for le and quantile; then buckets before sums and counts; then by le or quantile.
 func less(a, b *series) bool {

@@ -190,7 +190,8 @@ func (s *stream) compress(list []entry, quantiles []statsmap.Quantile) {
 	at := len(list) - 1
 	r := s.n - 1 - list[at].width
 	for i := at - 1; i >= 1; i-- {
-		if wide := list[i].width + list[at].width + list[at].delta; wide <= s.allowed(r, quantiles) {
+		equal := list[i].value == list[at].value && list[i-1].value == list[at].value // of equal values the first one and all others are enough
+		if wide := list[i].width + list[at].width + list[at].delta; equal || wide <= s.allowed(r, quantiles) {
 			list[at].width += list[i].width
 		} else {
 			at--

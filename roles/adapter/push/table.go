@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"strings"
 
-	"github.com/sidecar-kit/sidecar/internal/order"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 	"github.com/sidecar-kit/sidecar/roles/adapter/statsmap"
 )
@@ -16,6 +15,7 @@ type family struct {
 	kind            model.Type
 	list            []*series
 	sorted          bool
+	change          uint64 // how often list got or lost series
 }
 
 // series is one counter or gauge, one histogram with all its buckets, or one sample of a page.
@@ -242,6 +242,7 @@ func (t *Table) add(w *want, f *family, hash uint64) *series {
 		f.sorted = false
 	}
 	f.list = append(f.list, s)
+	f.change++
 	t.samples += s.cost
 	t.count++
 	return s
@@ -276,6 +277,9 @@ func (t *Table) sweepFamily(f *family, now int64) {
 		t.stats.Expired++
 		t.unlink(s)
 	}
+	if len(kept) < len(f.list) {
+		f.change++
+	}
 	clear(f.list[len(kept):])
 	f.list = kept
 }
@@ -294,21 +298,4 @@ func (t *Table) unlink(s *series) {
 		at = at.next
 	}
 	at.next = s.next
-}
-
-// order puts families and their series in order, where they are not.
-func (t *Table) order() {
-	if t.sorted == nil {
-		t.sorted = make([]*family, 0, len(t.families))
-		for _, f := range t.families {
-			t.sorted = append(t.sorted, f)
-		}
-		order.Sort(t.sorted, func(a, b *family) int { return strings.Compare(a.key, b.key) })
-	}
-	for _, f := range t.sorted {
-		if !f.sorted {
-			sortSeries(f.list)
-			f.sorted = true
-		}
-	}
 }
