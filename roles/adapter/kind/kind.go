@@ -12,7 +12,6 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/probe"
-	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/adapter/check"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 )
@@ -107,9 +106,8 @@ func setCommon(key string, v draft.Value, s *check.Spec) error {
 		if !plain(g) {
 			err = errors.Join(err, v.Errorf("group %q: want a name of letters, digits, - and _", g))
 		}
-		near := suggest.Closest(g, []string{"live", "ready", "startup"})
-		if near != "" && near != g && slices.Contains([]string{"livez", "readyz", "startupz", "liveness", "readiness"}, g) {
-			err = errors.Join(err, v.Errorf("group %q: did you mean %s?", g, near))
+		if meant := map[string]string{"livez": "live", "liveness": "live", "readyz": "ready", "readiness": "ready", "startupz": "startup"}[g]; meant != "" {
+			err = errors.Join(err, v.Errorf("group %q: did you mean %s?", g, meant))
 		}
 	}
 	return err
