@@ -18,7 +18,7 @@ const module = "github.com/sidecar-kit/sidecar"
 // floors says which packages of ours a package may import. A role may import
 // role and everything below it; role is above both floors.
 func floors() map[string][]string {
-	ground := []string{"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "proto", "secret", "status", "suggest", "zone"}
+	ground := []string{"exit", "backoff", "gz", "health", "inflate", "memory", "meter", "order", "procfs", "proto", "secret", "status", "suggest", "zone"}
 	allowed := map[string][]string{
 		"draft":   ground,
 		"strict":  ground,
@@ -42,7 +42,7 @@ func floors() map[string][]string {
 func below() []string {
 	return []string{
 		"role", "draft", "strict", "watch", "publish", "notify", "probe", "proc", "tlsconf",
-		"exit", "backoff", "health", "inflate", "memory", "meter", "order", "procfs", "proto", "secret", "status", "suggest", "zone",
+		"exit", "backoff", "gz", "health", "inflate", "memory", "meter", "order", "procfs", "proto", "secret", "status", "suggest", "zone",
 	}
 }
 
@@ -51,7 +51,7 @@ func below() []string {
 func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/go-git":               {"roles/gitsync"},
-		"github.com/klauspost/compress":   {"internal/zone", "roles/gitsync", "roles/initcopy/unpack", "roles/initcopy/remote/remotetest", "roles/logship", "roles/adapter"},
+		"github.com/klauspost/compress":   {"internal/gz", "internal/zone", "roles/gitsync", "roles/initcopy/unpack", "roles/initcopy/remote/remotetest", "roles/logship"},
 		"github.com/pjbgf/sha1cd":         {"roles/gitsync"},
 		"golang.org/x/crypto":             {"roles/gitsync", "roles/adapter"},
 		"github.com/bmatcuk/doublestar":   {"roles/initcopy", "roles/logship/source"},
@@ -68,7 +68,7 @@ func owners() map[string][]string {
 		"github.com/rogpeppe/go-internal": nil, // tests only
 		"os/exec":                         {"internal/proc"},
 		"os/signal":                       {"internal/host"},
-		"log":                             {"roles/proxy/h2", "roles/proxy/std"}, // to silence net/http; the logger is a value
+		"log":                             {"roles/adapter/web", "roles/proxy/h2", "roles/proxy/std"}, // to silence net/http; the logger is a value
 		"flag":                            {"internal/host"},
 		"expvar":                          nil, // global registries
 		"net/http/pprof":                  nil,

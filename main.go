@@ -11,6 +11,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/exit"
 	"github.com/sidecar-kit/sidecar/internal/host"
 	"github.com/sidecar-kit/sidecar/internal/zone"
+	"github.com/sidecar-kit/sidecar/roles/adapter"
 	"github.com/sidecar-kit/sidecar/roles/cron"
 	"github.com/sidecar-kit/sidecar/roles/cron/shell"
 	"github.com/sidecar-kit/sidecar/roles/gitsync"
@@ -30,7 +31,7 @@ func main() {
 
 // roles lists every role of this program.
 func roles() []*cli.Command {
-	return []*cli.Command{gitsync.Command(), initcopy.Command(), cron.Command(), proxy.Command(), logship.Command()}
+	return []*cli.Command{gitsync.Command(), initcopy.Command(), cron.Command(), proxy.Command(), logship.Command(), adapter.Command()}
 }
 
 // others are the commands that are no roles.

@@ -127,7 +127,7 @@ func params(dir, roleName string, args []string) testscript.Params {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: merged(gitCommands(), copyCommands(), probeCommands(), remoteCommands(), cronCommands(), proxyCommands(), logshipCommands(), map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: merged(gitCommands(), copyCommands(), probeCommands(), remoteCommands(), cronCommands(), proxyCommands(), logshipCommands(), adapterCommands(), map[string]func(*testscript.TestScript, bool, []string){
 			"start":     start,
 			"ended":     ended,
 			"term":      sendTo(syscall.SIGTERM),

@@ -27,6 +27,7 @@ const (
 // Value is a word, a list or a mapping.
 type Value struct {
 	Place string // "logship.yaml:3:5", "--to"
+	Key   string // of the mapping it stands in, "" elsewhere; set by Each and All
 	Shape Shape
 	Text  string
 	Items []Value
@@ -42,9 +43,13 @@ type Pair struct {
 // Of is a word from a flag or from a part of one.
 func Of(place, text string) Value { return Value{Place: place, Shape: Word, Text: text} }
 
-// Errorf is a complaint about the place of v.
+// Errorf is a complaint about the place of v, and its key.
 func (v Value) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", v.Place, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if v.Key == "" || strings.HasPrefix(err.Error(), v.Key) || strings.HasSuffix(v.Place, v.Key) {
+		return fmt.Errorf("%s: %w", v.Place, err)
+	}
+	return fmt.Errorf("%s: %s: %w", v.Place, v.Key, err)
 }
 
 // Each calls fn with every key of a mapping; keys beside known, and keys given twice, are complaints. Empty is a mapping without keys.
@@ -81,6 +86,7 @@ func (v Value) pairs(fn func(Pair) error) error {
 			continue
 		}
 		seen[p.Key] = true
+		p.Value.Key = p.Key
 		errs = append(errs, fn(p))
 	}
 	return errors.Join(errs...)

@@ -189,7 +189,7 @@ func testDecode(t *testing.T, tests []decodeTest) {
 
 func TestConfigRefuses(t *testing.T) {
 	tests := []struct{ config, want string }{
-		{`{"decode":"jsno"}`, `test: unknown decoder "jsno", did you mean json?`},
+		{`{"decode":"jsno"}`, `test: decode: unknown decoder "jsno", did you mean json?`},
 		{`{"decode":{"json":{"fields":0}}}`, `"0" is no whole number from 1 to 10000`},
 		{`{"decode":{"json":{"colums":"a"}}}`, `unknown key "colums"`},
 		{`{"decode":"csv"}`, `csv needs the names`},

@@ -169,9 +169,8 @@ func (s *Spec) apply(rest []draft.Pair) error {
 		case !o.takes(s.Kind):
 			errs = append(errs, fmt.Errorf("%s: %s is an option of %s, not of %s", p.Place, p.Key, strings.ReplaceAll(o.kinds, " ", ", "), s.Kind))
 		default:
-			if err := o.read(s, p.Value); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", p.Key, err))
-			}
+			p.Value.Key = p.Key
+			errs = append(errs, o.read(s, p.Value))
 		}
 		seen[p.Key] = true
 	}

@@ -72,7 +72,7 @@ func TestParseComplainsOfEverythingAtOnce(t *testing.T) {
 		t.Fatal("Parse = nil; want errors")
 	}
 	for _, want := range []string{
-		`name "a b"`, `"gzp" is no option of elasticsearch, did you mean gzip?`, `batch-age: x.yaml:2: "5" is no time`, "timeout is given twice",
+		`name "a b"`, `"gzp" is no option of elasticsearch, did you mean gzip?`, `batch-age: "5" is no time`, "timeout is given twice",
 		"max-size is an option of file, not of elasticsearch", "a user needs a password", "backoff-min 1m0s is more than backoff-max 30s",
 	} {
 		if !strings.Contains(err.Error(), want) {

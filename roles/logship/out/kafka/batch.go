@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
+	"github.com/sidecar-kit/sidecar/internal/gz"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/gz"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/snappy"
 	"github.com/sidecar-kit/sidecar/roles/logship/record"
 )

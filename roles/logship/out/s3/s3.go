@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sidecar-kit/sidecar/internal/gz"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/gz"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/link"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/pattern"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/plain"

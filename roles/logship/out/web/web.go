@@ -17,9 +17,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sidecar-kit/sidecar/internal/gz"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/logship/out"
-	"github.com/sidecar-kit/sidecar/roles/logship/out/gz"
 	"github.com/sidecar-kit/sidecar/roles/logship/out/link"
 )
 

@@ -1,0 +1,122 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/sidecar-kit/sidecar/internal/draft"
+	"github.com/sidecar-kit/sidecar/roles/adapter/answer"
+	"github.com/sidecar-kit/sidecar/roles/adapter/check"
+	"github.com/sidecar-kit/sidecar/roles/adapter/merge"
+	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/source"
+	"github.com/sidecar-kit/sidecar/roles/adapter/view"
+	"github.com/sidecar-kit/sidecar/roles/adapter/web"
+)
+
+// same is whether two values say the same; where they stand does not matter.
+func same(a, b draft.Value) bool { return reflect.DeepEqual(bare(a), bare(b)) }
+
+func bare(v draft.Value) draft.Value {
+	v.Place, v.Key = "", ""
+	v.Items, v.Pairs = slices.Clone(v.Items), slices.Clone(v.Pairs)
+	for i := range v.Items {
+		v.Items[i] = bare(v.Items[i])
+	}
+	for i := range v.Pairs {
+		v.Pairs[i].Place = ""
+		v.Pairs[i].Value = bare(v.Pairs[i].Value)
+	}
+	return v
+}
+
+// goesOn is whether a source that is at work is what the new plan says, with all that its files said.
+func (f *feed) goesOn(p *sourcePlan) bool {
+	return f.plan.name == p.name && same(f.plan.value, p.value) && reflect.DeepEqual(f.plan.push, p.push)
+}
+
+// build makes works. Feeds of old that are the same go on, with what they know; fresh are the others.
+func (a *Adapter) build(p *plan, old *works) (w *works, fresh []*feed, err error) {
+	w = &works{plan: p, stop: func() {}}
+	var errs []error
+	for i := range p.sources {
+		var f *feed
+		if old != nil {
+			at := slices.IndexFunc(old.sources, func(f *feed) bool { return f.goesOn(&p.sources[i]) })
+			if at >= 0 {
+				f = old.sources[at]
+			}
+		}
+		if f == nil {
+			made, err := newFeed(p.sources[i])
+			if err != nil {
+				errs = append(errs, fmt.Errorf("source %s: %w", p.sources[i].name, err))
+				continue
+			}
+			f = made
+			fresh = append(fresh, f)
+		}
+		w.sources = append(w.sources, f)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
+	for i := range p.views {
+		errs = append(errs, a.addView(w, &p.views[i]))
+	}
+	var kept map[string]kept
+	var board *check.Board
+	if old != nil {
+		kept, board = old.specs, old.board
+	}
+	specs, mine, err := p.checks.specs(p.names(), a.fetch, kept)
+	w.specs = mine
+	w.board = check.New(specs, board, a.turned)
+	w.answers = &answer.Handler{Board: w.board, Trusted: web.Trusted}
+	return w, fresh, errors.Join(append(errs, err)...)
+}
+
+// addView makes a view, and what pushes it.
+func (a *Adapter) addView(w *works, p *viewPlan) error {
+	var inputs []view.Input
+	for _, name := range p.from {
+		at := slices.IndexFunc(w.sources, func(f *feed) bool { return f.plan.name == name })
+		f := w.sources[at]
+		inputs = append(inputs, view.Input{Name: name, Fetch: func(ctx context.Context) source.Result { return a.heard(f, f.fetch(ctx)) }})
+	}
+	choose, err := chooser(p)
+	if err != nil {
+		return err
+	}
+	v := view.New(view.Options{
+		Path: p.path, Inputs: inputs, Merge: merging(p), Apply: p.program.Apply, Choose: choose, Meta: p.shows(), Timeout: p.timeout, Offset: a.cfg.Offset,
+		Headers: p.headers, Methods: p.methods,
+	})
+	w.views = append(w.views, v)
+	if p.emit == nil {
+		return nil
+	}
+	push, err := newPusher(p, v, max(time.Second, a.env.Drain/2))
+	if err == nil {
+		w.pushes = append(w.pushes, push)
+	}
+	return err
+}
+
+// merging is how the pages of a view become one.
+func merging(p *viewPlan) func([]view.Named) (model.Page, model.Drops, error) {
+	return func(pages []view.Named) (model.Page, model.Drops, error) {
+		if len(pages) == 1 {
+			return *pages[0].Page, model.Drops{}, nil
+		}
+		in := make([]merge.Input, len(pages))
+		for i, page := range pages {
+			in[i] = merge.Input{Source: page.Source, Page: page.Page}
+		}
+		return merge.Merge(in, p.policy, p.label)
+	}
+}
