@@ -18,6 +18,7 @@ func FuzzApply(f *testing.F) {
 		f.Add(yaml, []byte(sample))
 		f.Add(yaml, []byte("# TYPE h gaugehistogram\nh_bucket{le=\"+Inf\"} 1\nh_gsum 1\nh_gcount 1\n# TYPE i info\ni_info{x=\"y\"} 1\n# TYPE a counter\na_total{x=\"1\",y=\"2\"} 1\na_created{x=\"1\",y=\"2\"} 1\n# EOF\n"))
 	}
+	f.Add("", []byte("a{x=\"\x00\"} 0\n# EOF"))
 	f.Fuzz(func(t *testing.T, yaml string, body []byte) {
 		v, err := draft.Parse("c", []byte(yaml))
 		if err != nil || len(yaml) > 2000 {
