@@ -2,7 +2,6 @@ package expo
 
 import (
 	"hash/maphash"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
