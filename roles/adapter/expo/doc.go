@@ -9,6 +9,7 @@
 //	                      _created becomes a gauge family of its own, as the Python client writes it.
 //	text to OpenMetrics   nothing that a scraper stores. A counter's samples get _total; gauges that are called as the _created of a family of
 //	                      the same page become its _created samples, so that the names do not clash; samples of a metric move together.
+//	either                NUL bytes in values become U+FFFD
 //	either, UTF-8 names   are escaped by underscores, unless the reader asked for escaping=allow-utf-8
 //
 // Samples that cannot be written at all are counted as model.Unstorable; families whose names clash in the written dialect as model.Conflict.

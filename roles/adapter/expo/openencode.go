@@ -43,7 +43,11 @@ func (w *Writer) openFamily(f *model.Family, sure bool) {
 	plain := *f
 	plain.Name, plain.Type, plain.Block = name, t, ""
 	name = w.name(name)
+	made := w.made[f.Name]
 	if !w.claim(&plain, name) {
+		if made != nil {
+			w.drops[model.Conflict] += uint64(len(made.Samples))
+		}
 		return
 	}
 	w.header(name, t.String(), f.Help)
@@ -55,7 +59,7 @@ func (w *Writer) openFamily(f *model.Family, sure bool) {
 		w.dst = append(w.dst, '\n')
 	}
 	samples := f.Samples
-	if made := w.made[f.Name]; made != nil {
+	if made != nil {
 		samples = append(samples[:len(samples):len(samples)], made.Samples...)
 	}
 	if suffixes(t) == "" && t != model.StateSet || t == model.Info {

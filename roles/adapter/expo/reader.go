@@ -26,6 +26,7 @@ type Reader struct {
 	segs   []segment
 	cur    int32 // family of the line before, -1 at the beginning
 	cut    bool  // the line before was left out
+	nul    bool  // the body has NUL bytes
 	total  int   // samples kept
 	drops  model.Drops
 	s      sample
@@ -103,13 +104,15 @@ func (r *Reader) read(body []byte, d model.Dialect) (model.Page, model.Drops, er
 		}
 		return model.Page{}, model.Drops{}, where(view(body), fault{at, "bytes that are not UTF-8"})
 	}
-	if at := bytes.IndexByte(body, 0); at >= 0 && d == model.Text {
-		return model.Page{}, model.Drops{}, where(view(body), fault{at, "a NUL byte"})
+	nul := bytes.IndexByte(body, 0)
+	if nul >= 0 && d == model.Text {
+		return model.Page{}, model.Drops{}, where(view(body), fault{nul, "a NUL byte"})
 	}
 	if len(body) > 0 && body[len(body)-1] != '\n' {
 		body = append(append(make([]byte, 0, len(body)+1), body...), '\n')
 	}
 	r.begin(view(body), d)
+	r.nul = nul >= 0
 	var wrong fault
 	if d == model.Text {
 		wrong = r.readText(0, len(body))
@@ -199,7 +202,7 @@ func (r *Reader) store(f int32, start, end int) {
 	}
 	fam.count++
 	r.total++
-	fam.odd = fam.odd || r.s.odd
+	fam.odd = fam.odd || r.s.odd || r.nul && strings.IndexByte(r.body[start:end], 0) >= 0
 	fam.deep = fam.deep || r.s.time != "" || r.s.exemplar != ""
 	r.take(f, start, end)
 }

@@ -2,7 +2,6 @@ package expo
 
 import (
 	"hash/maphash"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
@@ -168,16 +167,6 @@ func checkExemplar(labels []model.Label) string {
 		}
 	}
 	return ""
-}
-
-// trim cuts one of several suffixes, separated by spaces, off name.
-func trim(name, suffixes string) (base, suffix string, ok bool) {
-	for suffix := range strings.SplitSeq(suffixes, " ") {
-		if suffix != "" && len(name) > len(suffix) && strings.HasSuffix(name, suffix) {
-			return name[:len(name)-len(suffix)], suffix, true
-		}
-	}
-	return name, "", false
 }
 
 // suffixes are what the samples of a type have behind the family's name, in OpenMetrics; one of them may be nothing.

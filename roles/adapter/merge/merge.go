@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/expo"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
@@ -37,6 +38,37 @@ func ParsePolicy(s string) (Policy, error) {
 		}
 	}
 	return Fail, fmt.Errorf("%q is none of fail, label, first, sum", s)
+}
+
+// Options are what a configuration says of merging. The zero value is Fail.
+type Options struct {
+	Policy Policy
+	Label  string // the label of policy Label, "" for source
+}
+
+// Keys are the keys that Parse reads.
+func Keys() []string { return []string{"on-conflict", "conflict-label"} }
+
+// Parse reads a mapping with some of Keys.
+func Parse(v draft.Value) (Options, error) {
+	var o Options
+	return o, v.Each(Keys(), func(key string, v draft.Value) error {
+		if key == "conflict-label" {
+			if err := v.Word(&o.Label); err != nil {
+				return err
+			}
+			if !expo.IsLabel(o.Label) || o.Label == "le" || o.Label == "quantile" || o.Label == "__name__" {
+				return v.Errorf("%q cannot be the name of a label for sources", o.Label)
+			}
+			return nil
+		}
+		var word string
+		err := v.OneOf(&word, "fail", "label", "first", "sum")
+		if err == nil {
+			o.Policy, err = ParsePolicy(word)
+		}
+		return err
+	})
 }
 
 // ref is a family of an input.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/expo"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 )
@@ -105,5 +106,20 @@ func TestParsePolicy(t *testing.T) {
 	}
 	if _, err := ParsePolicy("last"); err == nil {
 		t.Error("ParsePolicy(last) = nil; want an error")
+	}
+}
+
+func TestParse(t *testing.T) {
+	for yaml, want := range map[string]Options{"{}": {}, "{on-conflict: label, conflict-label: app}": {Label, "app"}, "on_conflict: sum": {Policy: Sum}} {
+		v, _ := draft.Parse("c", []byte(yaml))
+		if o, err := Parse(v); err != nil || o != want {
+			t.Errorf("Parse(%s) = %+v, %v; want %+v", yaml, o, err, want)
+		}
+	}
+	for _, yaml := range []string{"on-conflict: last", "conflict-label: le", "conflict-label: a b"} {
+		v, _ := draft.Parse("c", []byte(yaml))
+		if _, err := Parse(v); err == nil {
+			t.Errorf("Parse(%s) = nil; want an error", yaml)
+		}
 	}
 }
