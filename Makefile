@@ -16,17 +16,20 @@ BENCHFLAGS ?= -update
 BUILDFLAGS ?=
 
 # Bytes. The budget is a promise of the README; the target is what we aim at.
-SIZE_BUDGET = 20000000
+SIZE_BUDGET = 22000000
 SIZE_TARGET = 15000000
 
 # Packages in no hot path are compiled without inlining, which makes the program 5 % smaller. Their small functions are not
 # inlined into other packages either: see docs/decisions/0260-cold-packages.md before adding one.
-COLD_MODULES = github.com/bmatcuk/... github.com/go-git/... github.com/nxadm/... github.com/robfig/... github.com/urfave/... \
+COLD_MODULES = github.com/bmatcuk/... github.com/go-git/... github.com/itchyny/... github.com/nxadm/... github.com/robfig/... github.com/urfave/... \
 	go.yaml.in/... golang.org/x/crypto/ssh/... mvdan.cc/...
 COLD_STD = crypto/elliptic crypto/hpke crypto/x509/... encoding/asn1 encoding/gob encoding/json flag log/... math/big mime/... regexp/syntax text/... \
 	vendor/golang.org/x/crypto/cryptobyte/...
 COLD_OURS = $(addprefix github.com/sidecar-kit/sidecar/, \
 	internal/admin internal/draft internal/host internal/notify internal/probe internal/publish internal/strict internal/tlsconf \
+	roles/adapter roles/adapter/allow roles/adapter/answer roles/adapter/check roles/adapter/compat/... roles/adapter/emit roles/adapter/kind \
+	roles/adapter/mysql roles/adapter/otlp roles/adapter/postgres roles/adapter/redis roles/adapter/server roles/adapter/shape roles/adapter/source \
+	roles/adapter/statsmap roles/adapter/textmap roles/adapter/web \
 	roles/cron roles/cron/crontab roles/cron/lease roles/cron/shell \
 	roles/gitsync/gitserve \
 	roles/initcopy roles/initcopy/remote roles/initcopy/render \
@@ -69,7 +72,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 tidy: ## fail when a go.mod is not tidy
 	for m in . e2e bench; do go -C $$m mod tidy -diff || exit 1; done
 
-size: build ## fail when the stripped binary is over 20 MB
+size: build ## fail when the stripped binary is over 22 MB
 	@s=$$(stat -c %s $(BIN)); echo "$(BIN): $$s bytes; target $(SIZE_TARGET), budget $(SIZE_BUDGET)"; test $$s -le $(SIZE_BUDGET)
 
 demo: ## a push changes a page; a file is copied, killed and whole; jobs run; HTTPS gets a new certificate
@@ -78,6 +81,7 @@ demo: ## a push changes a page; a file is copied, killed and whole; jobs run; HT
 	go run . demo cron
 	go run . demo proxy
 	go run . demo logship
+	go run . demo adapter
 
 docs: ## rewrite the generated tables under docs/
 	go test . -run TestGoldenReference -update

@@ -171,7 +171,7 @@ func (w *Writer) textFamily(f *model.Family, sure bool) {
 			created++
 			continue
 		}
-		if !ok || !w.sample(name, suffix, s, "", sure) {
+		if !ok || !textFits(f.Type, suffix, s) || !w.sample(name, suffix, s, "", sure) {
 			w.drops[model.Unstorable]++
 			continue
 		}
@@ -180,6 +180,24 @@ func (w *Writer) textFamily(f *model.Family, sure bool) {
 	if created > 0 {
 		w.textCreated(f, created, sure)
 	}
+}
+
+// textFits reports whether the tools of Prometheus read a sample of a histogram or summary.
+func textFits(t model.Type, suffix string, s *model.Sample) bool {
+	key := ""
+	switch t {
+	case model.Histogram, model.GaugeHistogram:
+		key = "le"
+		if s.Value < 0 && (suffix == "_bucket" || suffix == "_count") {
+			return false
+		}
+	case model.Summary:
+		key = "quantile"
+	default:
+		return true
+	}
+	v := value(s.Labels, key)
+	return v == "" || isNumber(v)
 }
 
 // textWord is the word for a type in text 0.0.4.

@@ -196,14 +196,16 @@ func (r *Reader) tail(b string, i int, f *model.Family) int {
 		if b[i] == '-' && f.Type == model.Histogram {
 			return -1
 		}
+		r.s.odd = false
 		end, wrong := r.s.textTail(b, i)
-		if wrong != "" {
+		if wrong != "" || r.s.odd {
 			return -1
 		}
 		return end
 	}
+	r.s.odd = false
 	end, wrong := r.s.openTail(b, i-1)
-	if wrong != "" || (r.s.exemplar != "" && r.s.odd) {
+	if wrong != "" || r.s.odd {
 		return -1
 	}
 	return end

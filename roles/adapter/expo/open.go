@@ -116,7 +116,7 @@ func (r *Reader) openMeta(i, next int) string {
 		if fam.united {
 			wrong = twoUnits
 		}
-		if text != "" && !r.Lenient && !strings.HasSuffix(name, "_"+text) {
+		if text != "" && !strings.HasSuffix(name, "_"+text) {
 			wrong = noUnit
 		}
 		fam.united, fam.unit = true, text

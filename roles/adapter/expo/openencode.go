@@ -103,6 +103,9 @@ func (w *Writer) openSample(name string, t model.Type, main string, f *model.Fam
 
 // infinite writes the bucket +Inf that a histogram lacks; count is its _count.
 func (w *Writer) infinite(name string, count *model.Sample, sure bool) {
+	if value(count.Labels, "le") != "" {
+		return
+	}
 	s := *count
 	s.Labels = append(append([]model.Label{}, count.Labels...), model.Label{Name: "le", Value: "+Inf"})
 	if w.sample(name, "_bucket", &s, "", sure) {

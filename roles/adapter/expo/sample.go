@@ -113,9 +113,13 @@ func (s *sample) textTail(b string, i int) (int, string) {
 	s.time = b[i:end]
 	if !milliseconds(s.time) || (b[end] != ' ' && b[end] != '\t' && b[end] != '\n') {
 		if end == i && b[i] == '\n' {
+			s.odd = true // Prometheus takes spaces at the end, its tools do not
 			return i + 1, ""
 		}
 		return i, noTime
+	}
+	if b[end] != '\n' {
+		s.odd = true
 	}
 	if i = blank(b, end); b[i] != '\n' {
 		return i, noLine

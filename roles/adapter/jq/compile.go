@@ -154,7 +154,7 @@ func atMostOne(steps []step) bool {
 }
 
 func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
-	ok := true
+	ok, before := true, len(steps)
 	switch t.Type {
 	case gojq.TermTypeIdentity:
 	case gojq.TermTypeIndex:
@@ -180,8 +180,8 @@ func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
 			steps = append(steps, step{op: opEach})
 		case s.Index != nil:
 			steps, ok = index(s.Index, steps)
-		default:
-			if len(steps) == 0 || steps[len(steps)-1].op == opConst {
+		default: // a second ? is about all that is before
+			if len(steps) == before || steps[len(steps)-1].op >= opSelect || i > 0 && t.SuffixList[i-1].Optional {
 				return nil, false
 			}
 			steps[len(steps)-1].quiet = true

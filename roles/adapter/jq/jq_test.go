@@ -78,7 +78,7 @@ func simpleQueries() []string {
 		".a|.b|.[1]|.c", ".a.b[]|.c?", ".a.b[]?.c?", ".n < 10", ".n >= 5", ".n == 5.0", `.s == "text\n"`, ".z == null", ".t != true", ".k[].size > 3", ".f < -1", "(.a).b", "(.a|.b)[0].c", "1", `"x"`, "-3", "true", ".a|7", "null",
 		".s|.[0]?", ".n.a.b?", ".n?.a", ".e[]", ".t.x?", `.a["b"][1]["c"]`, ".[]", ".[]?", "to_entries[]", ".a.b[0]|to_entries[]|.key", "(.k).p.size?", ".s[]?|.x", `.["a","b"]`,
 		`.a.b[] | select(.c == 1)`, `.a.b[] | select(.c) | .c`, `.k[] | select(.size > 3) | .size`, `.a.b[] | select(.c == "x") | .c`, ".n * 2", ".n + 1.5", ".n / 2", "10 | . / 5", ".n - 7", ".f * 2", ".missing + 3", ".s + 1", ".missing * 2", ".k[].size * 1000", ".n // 3", ".missing // 3", ".n.x // 3",
-		".z // \"d\"", ".a.b[] | .c // 0", ".n | . // 1 | . + 1", "select(.n == 5) | .s", "select(.n?) | .n", ".[] | . // 1", ".n * 2 < 11", "(.missing // 4) * 2", "-.5 + 1", ".n / 3",
+		".z // \"d\"", ".a.b[] | .c // 0", ".n | . // 1 | . + 1", "select(.n == 5) | .s", "select(.n?) | .n", ".[] | . // 1", ".n * 2 < 11", "(.missing // 4) * 2", "-.5 + 1", ".n / 3", ".n.a.b?", ".A.A??", ".A|.?", ".[0]?", ".n?",
 	}
 }
 
@@ -89,7 +89,7 @@ func TestPathsAreWalkedAsGojqWouldRunThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !q.Simple() && text != `.["a","b"]` {
+		if !q.Simple() && text != `.["a","b"]` && text != ".A.A??" && text != ".A|.?" {
 			t.Errorf("Compile(%q) is left to gojq; want a path", text)
 		}
 		for _, doc := range docs {
@@ -173,12 +173,11 @@ func TestBudgets(t *testing.T) {
 	if err := Start(t.Context(), Budget{Steps: 100}).Each(many, list, nil, func(Item) error { return nil }); !errors.Is(err, ErrSteps) {
 		t.Errorf("5001 items in 100 steps = %v; want %v", err, ErrSteps)
 	}
-	wide := parse(t, "{"+strings.Repeat(`"x":1,`, 10)+strings.TrimSuffix(func() (s string) {
-		for i := range 20_000 {
-			s += fmt.Sprintf(`"k%d":%d,`, i, i)
-		}
-		return s
-	}(), ",")+`,"last":1}`)
+	var text strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&text, `"k%d":%d,`, i, i)
+	}
+	wide := parse(t, "{"+text.String()+`"last":1}`)
 	last, _ := Compile(".last")
 	run = Start(t.Context(), Budget{Steps: 100_000})
 	var err2 error

@@ -12,7 +12,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		stats, `[{"name":"a_total","type":"COUNTER","metrics":[{"labels":{"x":"y"},"value":"3","timestamp_ms":"5"}]},{"name":"h","type":"HISTOGRAM","metrics":[{"buckets":{"1":"2"},"count":"3","sum":"x"}]}]`,
-		`[{"name":"a","type":"info","labels":{"x":1},"value":3,"time":1.5}]`, `{"a{b=\"c\"}":1,"a":{"":3,"l":{"x":1}},"a-b":2,"a_b":3}`, `[[1,[2]],{"__name__":"x","n":3}]`, `{"pools":[{"name":"a","size":"5"}],"started":1e300}`,
+		`[{"name":"a","type":"info","labels":{"x":1},"value":3,"time":1.5}]`, `{"a{b=\"c\"}":1,"a":{"":3,"l":{"x":1}},"a-b":2,"a_b":3}`, `[[1,[2]],{"__name__":"x","n":3}]`, `{"pools":[{"name":"a","size":"5"}],"started":1e300}`, `{"0":{"0":{"":0}}}`, `{"a":{"x":{"a":{"y":1}}},"b":{"x-y":{"1":{"x_y":{"2":3}}}}}`,
 	} {
 		f.Add([]byte(s))
 	}

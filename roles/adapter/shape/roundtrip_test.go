@@ -144,15 +144,13 @@ func kept(p *model.Page, types, help, times bool) string {
 	return strings.Join(lines, "\n")
 }
 
-// FuzzRoundTrips writes pages in each shape and reads them again. What is not compared is what the package comment says is lost.
-func FuzzRoundTrips(f *testing.F) {
-	for i := range byte(60) {
-		seed := make([]byte, 80)
-		for j := range seed {
-			seed[j] = byte(j)*(i*2+1) + i
-		}
-		f.Add(seed, "label\"\\\n\u2028<&")
-	}
+type decoder interface {
+	Decode(body []byte, lim model.Limits) (model.Page, model.Drops, error)
+}
+
+// both are the writers of all shapes, and the readers of those that are read back.
+func both(f *testing.F) (shapes map[string]*Shape, readers map[string]decoder) {
+	f.Helper()
 	parse := func(text string) draft.Value {
 		v, err := draft.Parse("a.yaml", []byte(text))
 		if err != nil {
@@ -160,10 +158,7 @@ func FuzzRoundTrips(f *testing.F) {
 		}
 		return v
 	}
-	type decoder interface {
-		Decode(body []byte, lim model.Limits) (model.Page, model.Drops, error)
-	}
-	shapes, readers := map[string]*Shape{}, map[string]decoder{}
+	shapes, readers = map[string]*Shape{}, map[string]decoder{}
 	for name := range Templates() {
 		var err error
 		if shapes[name], err = Parse(parse("template: " + name)); err != nil {
@@ -181,6 +176,19 @@ func FuzzRoundTrips(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
+	return shapes, readers
+}
+
+// FuzzRoundTrips writes pages in each shape and reads them again. What is not compared is what the package comment says is lost.
+func FuzzRoundTrips(f *testing.F) {
+	for i := range byte(60) {
+		seed := make([]byte, 80)
+		for j := range seed {
+			seed[j] = byte(j)*(i*2+1) + i
+		}
+		f.Add(seed, "label\"\\\n\u2028<&")
+	}
+	shapes, readers := both(f)
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		if !utf8.ValidString(text) {
 			text = ""

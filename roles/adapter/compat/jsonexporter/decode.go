@@ -179,11 +179,33 @@ func arrange(p *model.Page) {
 	sort.Slice(p.Families, func(i, j int) bool { return fullName(&p.Families[i]) < fullName(&p.Families[j]) })
 	for i := range p.Families {
 		s := p.Families[i].Samples
-		less := func(i, j int) bool { return before(&s[i], &s[j]) }
-		if !sort.SliceIsSorted(s, less) {
-			sort.SliceStable(s, less)
+		o := byLabels{s, make([]int32, len(s))}
+		for j := range o.at {
+			o.at[j] = int32(j)
 		}
+		if sort.IsSorted(o) {
+			continue
+		}
+		sort.Sort(o)
+		sorted := make([]model.Sample, len(s))
+		for j, from := range o.at {
+			sorted[j] = s[from]
+		}
+		p.Families[i].Samples = sorted
 	}
+}
+
+// byLabels sorts numbers of samples, which are smaller than samples. Equal ones stay in their order.
+type byLabels struct {
+	samples []model.Sample
+	at      []int32
+}
+
+func (o byLabels) Len() int      { return len(o.at) }
+func (o byLabels) Swap(i, j int) { o.at[i], o.at[j] = o.at[j], o.at[i] }
+func (o byLabels) Less(i, j int) bool {
+	a, b := &o.samples[o.at[i]], &o.samples[o.at[j]]
+	return before(a, b) || o.at[i] < o.at[j] && !before(b, a)
 }
 
 func fullName(f *model.Family) string { return f.Name + f.Samples[0].Suffix }

@@ -213,12 +213,16 @@ func (w *walk) filter(in []jq.Value, n *node) ([]jq.Value, error) {
 }
 
 func (w *walk) passes(item jq.Value, n *node) (bool, error) {
+	if n.simple {
+		left, ok, err := w.single(item, n.left)
+		if n.op == "" {
+			return ok && err == nil, end(err)
+		}
+		return ok && err == nil && compare(left, n.against, n.op), err
+	}
 	left, err := w.find([]jq.Value{item}, n.left)
 	if n.op == "" {
-		if errors.Is(err, errSteps) {
-			return false, err
-		}
-		return len(left) > 0, nil
+		return len(left) > 0, end(err)
 	}
 	if err != nil || len(left) == 0 {
 		return false, err
@@ -231,6 +235,14 @@ func (w *walk) passes(item jq.Value, n *node) (bool, error) {
 		return false, missing{"a filter can only compare one value with another"}
 	}
 	return compare(left[0], right[0], n.op), nil
+}
+
+// end is err if it ends the work.
+func end(err error) error {
+	if errors.Is(err, errSteps) {
+		return err
+	}
+	return nil
 }
 
 // compare holds values of one type beside each other; others never pass.

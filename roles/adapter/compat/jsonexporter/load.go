@@ -153,7 +153,6 @@ func parseModule(name string, v draft.Value) (*Module, error) {
 // draftMetric is a metric as it is written.
 type draftMetric struct {
 	name, help     string
-	object         bool
 	kind           model.Type
 	labels, values draft.Value
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sidecar-kit/sidecar/roles/adapter/jq"
 )
 
 // pattern is text with JSONPath between braces, as kubectl has it: "planet-{.location}".
@@ -46,6 +48,9 @@ type node struct {
 	left  []node
 	right []node
 	value any // of a literal: string, float64 or bool
+
+	simple  bool // a filter whose left is plain, and whose right is a literal or absent
+	against jq.Value
 }
 
 const (
@@ -81,11 +86,7 @@ func parsePattern(text string) (*pattern, error) {
 		}
 		t.parts = append(t.parts, part{nodes: nodes})
 	}
-	t.plain = len(t.parts) == 1 && t.parts[0].nodes != nil
-	for i := 0; t.plain && i < len(t.parts[0].nodes); i++ {
-		n := &t.parts[0].nodes[i]
-		t.plain = n.kind == field || n.kind == slice && n.one
-	}
+	t.plain = len(t.parts) == 1 && t.parts[0].nodes != nil && isPlain(t.parts[0].nodes)
 	return t, nil
 }
 
@@ -345,6 +346,7 @@ func (p *parser) filter(nodes []node) ([]node, error) {
 	switch op {
 	case "":
 		n.left, err = p.inner(text)
+		n.simple = isPlain(n.left)
 		return append(nodes, n), err
 	case "<", ">", "==", "!=", "<=", ">=":
 	default:
@@ -354,5 +356,18 @@ func (p *parser) filter(nodes []node) ([]node, error) {
 		return nil, err
 	}
 	n.right, err = p.inner(right)
+	if isPlain(n.left) && len(n.right) == 1 && n.right[0].kind == literal {
+		n.simple, n.against = true, jq.Of(n.right[0].value)
+	}
 	return append(nodes, n), err
+}
+
+// isPlain is whether a path has one result at most.
+func isPlain(nodes []node) bool {
+	for i := range nodes {
+		if n := &nodes[i]; n.kind != field && !(n.kind == slice && n.one) {
+			return false
+		}
+	}
+	return true
 }
