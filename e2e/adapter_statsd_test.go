@@ -34,6 +34,7 @@ func values(p model.Page) map[string]float64 {
 			for _, l := range s.Labels {
 				labels = append(labels, l.Name+"="+l.Value)
 			}
+			sort.Strings(labels)
 			all[f.Name+s.Suffix+"{"+strings.Join(labels, ",")+"}"] = s.Value
 		}
 	}

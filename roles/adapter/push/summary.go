@@ -31,6 +31,9 @@ const mostPending = 500
 // leastError bounds the memory of a stream.
 const leastError = 0.0001
 
+// margin is how much of the error is used up: values that come in falling order, and with weights, would cost up to a tenth more than was promised.
+const margin = 0.75
+
 // scratch is memory that all summaries of a table use in turn.
 type scratch struct{ entries []entry }
 
@@ -150,7 +153,7 @@ func (s *stream) allowed(r float64, quantiles []statsmap.Quantile) float64 {
 		if q.Quantile <= 0 || q.Quantile >= 1 {
 			continue // the ends are kept anyway
 		}
-		e := max(q.Error, leastError)
+		e := margin * max(q.Error, leastError)
 		f := 2 * e * r / q.Quantile
 		if q.Quantile*s.n > r {
 			f = 2 * e * (s.n - r) / (1 - q.Quantile)
