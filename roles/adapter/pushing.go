@@ -162,7 +162,7 @@ func (e *emitPlan) finish(v draft.Value) error {
 			e.graphite.Prefix = e.prefix
 		}
 	case otlpWord:
-		e.o.Type = "application/x-protobuf"
+		e.o.Type, e.o.Partial = "application/x-protobuf", otlp.Rejected
 	}
 	if err == nil && e.to != "" && e.format != "" {
 		trial := e.o
