@@ -131,7 +131,7 @@ func TestOnlyWhatIsTouchedIsRead(t *testing.T) {
 
 func TestComplaints(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"relabel: [{action: dropp}]":                                                    `c.yaml:1:20: "dropp" is none of`,
+		"relabel: [{action: dropp}]":                                                    `c.yaml:1:20: action: "dropp" is none of`,
 		"relabel:\n- {source_labels: [a]}":                                              "c.yaml:2:3: action replace needs target_label",
 		"relabel: [{regex: '(', target_label: x}]":                                      `regex "(": error parsing regexp`,
 		"relabel: [{action: hashmod, target_label: x}]":                                 "needs modulus",
