@@ -199,6 +199,13 @@ func TestGRPC(t *testing.T) {
 	want(t, "{prober: grpc, grpc: {service: down}}", addr, "probe_success 0", `probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 1`)
 	want(t, "{prober: grpc, grpc: {service: gone}}", addr, "probe_success 0", "probe_grpc_status_code 5")
 	want(t, "{prober: grpc, grpc: {metadata: {x-key: ['no']}}}", addr, "probe_success 0", "probe_grpc_status_code 7")
+	plain := server(t, http.NotFound)
+	want(t, "{prober: grpc}", plain.Listener.Addr().String(), "probe_success 0", "probe_grpc_status_code 14")
+	for status, code := range map[int]int{200: 2, 400: 13, 401: 16, 403: 7, 404: 12, 503: 14} {
+		if got := codeOf(status); got != code {
+			t.Errorf("codeOf(%d) = %d; want %d", status, got, code)
+		}
+	}
 	want(t, "{prober: grpc, grpc: {tls: true}}", addr, "probe_success 0", "probe_grpc_status_code 14")
 	secure := httptest.NewUnstartedServer(handler)
 	secure.EnableHTTP2 = true

@@ -132,7 +132,7 @@ func readHealth(answer *http.Response, data []byte) (code int, status uint64, er
 		word = answer.Header.Get("Grpc-Status")
 	}
 	if word == "" {
-		return grpcUnknown, 0, fmt.Errorf("status %d without a status of gRPC", answer.StatusCode)
+		return codeOf(answer.StatusCode), 0, fmt.Errorf("status %d without a status of gRPC", answer.StatusCode)
 	}
 	if code, err = strconv.Atoi(word); err != nil {
 		return grpcUnknown, 0, errors.New("the status of gRPC is no number")
@@ -150,4 +150,21 @@ func readHealth(answer *http.Response, data []byte) (code int, status uint64, er
 		return nil
 	})
 	return code, status, err
+}
+
+// codeOf is what clients of gRPC make of an answer over HTTP without a status of gRPC.
+func codeOf(status int) int {
+	switch status {
+	case http.StatusBadRequest:
+		return 13
+	case http.StatusUnauthorized:
+		return 16
+	case http.StatusForbidden:
+		return 7
+	case http.StatusNotFound:
+		return 12
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return grpcUnavailable
+	}
+	return grpcUnknown
 }
