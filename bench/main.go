@@ -25,6 +25,7 @@ type options struct {
 	kills, tights      int
 	seconds            int
 	walks              int64
+	trips              int
 	update, quick      bool
 }
 
@@ -42,6 +43,7 @@ func main() {
 	flag.StringVar(&o.busybox, "busybox", "busybox", "a busybox that has crond: on Debian that of busybox-static, which need not be installed")
 	flag.IntVar(&o.seconds, "seconds", 20, "seconds of the cron-jobs and cron-due cases")
 	flag.Int64Var(&o.walks, "walks", 10_000, "walks of the torn case")
+	flag.IntVar(&o.trips, "trips", 100_000, "pages of the adapter-roundtrips case")
 	flag.BoolVar(&o.update, "update", false, "rewrite the tables in the document")
 	flag.BoolVar(&o.quick, "quick", false, "small repositories and one pair: does it run at all")
 	flag.Parse()
@@ -120,7 +122,7 @@ type benchCase struct {
 }
 
 func (b *bench) cases() []benchCase {
-	return append(append(b.cronCases(), append(b.proxyCases(), b.logshipCases()...)...), []benchCase{
+	return append(append(b.cronCases(), append(b.proxyCases(), append(b.logshipCases(), b.adapterCases()...)...)...), []benchCase{
 		{"idle", b.idle},
 		{"first", b.first},
 		{"push", b.push},

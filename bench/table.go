@@ -38,7 +38,7 @@ func (r row) verdict() string {
 
 func table(name string, rows []row) []string {
 	peer := "git CLI"
-	if slices.Contains([]string{"small", "again", "big", "tight", "war", "next", "sim"}, name) || strings.HasPrefix(name, "cron-") || strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "logship-") {
+	if slices.Contains([]string{"small", "again", "big", "tight", "war", "next", "sim"}, name) || strings.HasPrefix(name, "cron-") || strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "logship-") || strings.HasPrefix(name, "adapter-") {
 		peer = "peer"
 	}
 	if name == "year" {
