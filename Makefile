@@ -23,7 +23,7 @@ SIZE_TARGET = 15000000
 # inlined into other packages either: see docs/decisions/0260-cold-packages.md before adding one.
 COLD_MODULES = github.com/bmatcuk/... github.com/go-git/... github.com/itchyny/... github.com/nxadm/... github.com/robfig/... github.com/urfave/... \
 	go.yaml.in/... golang.org/x/crypto/ssh/... mvdan.cc/...
-COLD_STD = crypto/elliptic crypto/hpke crypto/x509/... encoding/asn1 encoding/gob encoding/json flag log/... math/big mime/... regexp/syntax text/... \
+COLD_STD = crypto/elliptic crypto/hpke crypto/x509/... encoding/asn1 encoding/gob encoding/json flag log/... math/big mime/... net/http regexp/syntax text/... \
 	vendor/golang.org/x/crypto/cryptobyte/...
 COLD_OURS = $(addprefix github.com/sidecar-kit/sidecar/, \
 	internal/admin internal/draft internal/host internal/notify internal/probe internal/publish internal/strict internal/tlsconf \

@@ -22,38 +22,52 @@ func Parse(path string, text []byte) (Value, error) {
 	return FromYAML(path, doc.Content[0])
 }
 
-// FromYAML keeps what a value of a YAML file says, and where; a nil node is Empty. Aliases stand for copies, of which there must not be too many.
+// FromYAML keeps what a value of a YAML file says, and where; a nil node is Empty. Aliases stand for copies, of which there must not be too many; !!binary stands for bytes.
 func FromYAML(path string, n *yaml.Node) (Value, error) {
-	left := mostValues
-	v := fromNode(path, n, &left)
-	if left < 0 {
-		return Value{Place: path}, errors.New(path + ": more than 100000 values, counting those that aliases stand for")
+	w := walk{path: path, left: mostValues}
+	v := w.value(n)
+	if w.left < 0 {
+		w.err = errors.New(path + ": more than 100000 values, counting those that aliases stand for")
+	}
+	if w.err != nil {
+		return Value{Place: path}, w.err
 	}
 	return v, nil
 }
 
-func fromNode(path string, n *yaml.Node, left *int) Value {
-	*left--
-	if n == nil || *left < 0 {
-		return Value{Place: path}
+type walk struct {
+	path string
+	left int // values that there may still be
+	err  error
+}
+
+func (w *walk) value(n *yaml.Node) Value {
+	w.left--
+	if n == nil || w.left < 0 {
+		return Value{Place: w.path}
 	}
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	v := Value{Place: place(path, n)}
+	v := Value{Place: place(w.path, n)}
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!binary":
+		v.Shape = Word
+		if n.Decode(&v.Text) != nil {
+			w.err = errors.Join(w.err, errors.New(v.Place+": !!binary: want base64"))
+		}
 	case n.Kind == yaml.ScalarNode:
 		v.Shape, v.Text = Word, n.Value
 	case n.Kind == yaml.SequenceNode:
 		v.Shape = List
 		for _, item := range n.Content {
-			v.Items = append(v.Items, fromNode(path, item, left))
+			v.Items = append(v.Items, w.value(item))
 		}
 	case n.Kind == yaml.MappingNode:
 		v.Shape = Map
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			v.Pairs = append(v.Pairs, Pair{Key: n.Content[i].Value, Place: place(path, n.Content[i]), Value: fromNode(path, n.Content[i+1], left)})
+			v.Pairs = append(v.Pairs, Pair{Key: n.Content[i].Value, Place: place(w.path, n.Content[i]), Value: w.value(n.Content[i+1])})
 		}
 	}
 	return v

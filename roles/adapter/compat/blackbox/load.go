@@ -10,26 +10,17 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/sidecar-kit/sidecar/internal/draft"
 )
 
 // Load reads a config file. The error has every complaint, each with path, line and column.
 func Load(path string, text []byte) (*Config, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(doc.Content) == 0 {
-		return nil, fmt.Errorf("%s: there is no module; write modules: {http_2xx: {prober: http}}", path)
-	}
-	if err := decodeBinary(path, &doc); err != nil {
-		return nil, err
-	}
-	v, err := draft.FromYAML(path, doc.Content[0])
+	v, err := draft.Parse(path, text)
 	if err != nil {
 		return nil, err
+	}
+	if v.Shape == draft.Empty {
+		return nil, fmt.Errorf("%s: there is no module; write modules: {http_2xx: {prober: http}}", path)
 	}
 	c := &Config{modules: map[string]*module{}}
 	err = v.Each([]string{"modules"}, func(_ string, v draft.Value) error {
@@ -43,22 +34,6 @@ func Load(path string, text []byte) (*Config, error) {
 		err = v.Errorf("there is no module; write modules: {http_2xx: {prober: http}}")
 	}
 	return c, err
-}
-
-// decodeBinary puts bytes in the place of !!binary, which example files have for what is sent.
-func decodeBinary(path string, n *yaml.Node) error {
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!binary" {
-		var text string
-		if err := n.Decode(&text); err != nil {
-			return fmt.Errorf("%s:%d:%d: !!binary: want base64", path, n.Line, n.Column)
-		}
-		n.Value, n.Tag = text, "!!str"
-	}
-	var errs []error
-	for _, child := range n.Content {
-		errs = append(errs, decodeBinary(path, child))
-	}
-	return errors.Join(errs...)
 }
 
 func parseModule(v draft.Value) (*module, error) {
