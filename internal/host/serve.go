@@ -163,21 +163,29 @@ func (p *process) supervise(ctx context.Context) error {
 	case <-p.quit:
 		p.log.Info().Stringer("drain", p.common.drain).Msg("stopping on request")
 	}
+	asked := time.Now()
 	p.health.Draining()
 	p.board.Event("info", "stopping")
 	stop()
 	deadline := time.NewTimer(p.common.drain)
 	defer deadline.Stop()
-	select {
-	case err := <-done:
-		return outcome(err, sig)
-	case <-deadline.C:
-		return &exit.Error{Code: exit.Abandoned, Err: fmt.Errorf(
-			"work was not finished within --drain-timeout %s and is abandoned", p.common.drain)}
-	case again := <-p.signals.stop:
-		return interrupted(again)
+	for {
+		select {
+		case err := <-done:
+			return outcome(err, sig)
+		case <-deadline.C:
+			return &exit.Error{Code: exit.Abandoned, Err: fmt.Errorf(
+				"work was not finished within --drain-timeout %s and is abandoned", p.common.drain)}
+		case again := <-p.signals.stop:
+			if again != sig || time.Since(asked) >= echo {
+				return interrupted(again)
+			}
+		}
 	}
 }
+
+// echo is within which the same signal is the same request: timeout(1) and shells send one to the process and then to its whole group.
+const echo = 100 * time.Millisecond
 
 // outcome maps what a stopped role returned: nil is a tidy stop, ctx.Err() a
 // job that was cut short.

@@ -64,7 +64,7 @@ func chooser(p *viewPlan) (func(accept string) view.Encoder, error) {
 			return view.Body{}, err
 		}
 		data, drops := encode(page)
-		return view.Body{Data: data, Drops: drops}, nil
+		return view.Body{Pieces: [][]byte{data}, Drops: drops}, nil
 	}}
 	return func(string) view.Encoder { return e }, nil
 }
@@ -88,12 +88,37 @@ func lines(format string) (func(p *model.Page) ([]byte, model.Drops), string) {
 	}, "text/plain; charset=utf-8"
 }
 
+// textEncoder writes one of the text formats. Families that are blocks of it go out as they are, without a copy; behind them may follow others.
 func textEncoder(d model.Dialect, contentType string) view.Encoder {
 	return view.Encoder{Key: contentType, ContentType: contentType, Encode: func(page *model.Page) (view.Body, error) {
 		w := expo.Writer{Dialect: d, Quote: expo.Quotes(contentType)}
+		n := 0
+		for n < len(page.Families) && page.Families[n].Block != "" {
+			n++
+		}
+		front, rest := model.Page{Families: page.Families[:n]}, model.Page{Families: page.Families[n:]}
+		if n > 0 && apart(&rest) {
+			if pieces := expo.Pieces(&front, d); pieces != nil {
+				if d == model.OpenMetrics {
+					pieces = pieces[:len(pieces)-1] // the end, which follows the rest
+				}
+				data, drops := w.Append(nil, &rest)
+				return view.Body{Pieces: append(pieces, data), Drops: drops}, nil
+			}
+		}
 		data, drops := w.Append(make([]byte, 0, sizeOf(page)), page)
-		return view.Body{Data: data, Drops: drops}, nil
+		return view.Body{Pieces: [][]byte{data}, Drops: drops}, nil
 	}}
+}
+
+// apart is whether these families are those about the sources, whose names no other family of the page has.
+func apart(p *model.Page) bool {
+	for i := range p.Families {
+		if !view.IsMeta(p.Families[i].Name) {
+			return false
+		}
+	}
+	return true
 }
 
 // sizeOf is about how long a page gets.
@@ -114,7 +139,7 @@ func shaped(p *viewPlan) view.Encoder {
 			return view.Body{}, err
 		}
 		r, err := p.shape.Render(nil, page)
-		b := view.Body{Data: r.Body, Drops: r.Drops}
+		b := view.Body{Pieces: [][]byte{r.Body}, Drops: r.Drops}
 		if ruled {
 			b.Status = r.Status
 		}

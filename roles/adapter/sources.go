@@ -39,7 +39,6 @@ type pushPlan struct {
 	mapping string // a file
 	rules   *statsmap.Mapping
 	buffer  int64
-	relay   string
 }
 
 // defaultLimits hold where a source says nothing.

@@ -179,7 +179,7 @@ func (v *viewPlan) write(accept string, pages []view.Named) ([]byte, model.Drops
 	}
 	b, err := choose(accept).Encode(&page)
 	drops.Add(b.Drops)
-	return b.Data, drops, err
+	return bytes.Join(b.Pieces, nil), drops, err
 }
 
 // render is the command render: everything is asked once.

@@ -52,6 +52,9 @@ func (c *conn) query(text string) ([]byte, error) {
 		case 'G', 'H', 'W':
 			return nil, errors.New("a check cannot copy")
 		case 'Z':
+			if columns != nil && failed == nil {
+				return nil, errMalformed // rows without an end
+			}
 			return out, failed
 		case 'I', 'N', 'S', 'A': // an empty query, a notice, a parameter, a notification
 		default:

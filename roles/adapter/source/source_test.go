@@ -226,11 +226,11 @@ func TestWebBounds(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte("hi"))
 		}},
-		{"redirect", "", "status 302 to http://elsewhere/, which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere/", 302) }},
-		{"redirect elsewhere", ", redirects: true", "which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) }},
+		{"redirect", "", "status 302 to http://elsewhere/, which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere/", http.StatusFound) }},
+		{"redirect elsewhere", ", redirects: true", "which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) }},
 		{"redirect here", ", redirects: true", "", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/x" {
-				http.Redirect(w, r, "/y", 302)
+				http.Redirect(w, r, "/y", http.StatusFound)
 				return
 			}
 			_, _ = w.Write([]byte("hi"))

@@ -6,6 +6,7 @@
 package view
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,8 @@ type Encoder struct {
 
 // Body is a page that was written.
 type Body struct {
-	Data   []byte
-	Status int // of HTTP; 0: 200, or 503 when no source has a page
+	Pieces [][]byte // one after the other; they may be parts of what sources said, and are not changed
+	Status int      // of HTTP; 0: 200, or 503 when no source has a page
 	Drops  model.Drops
 }
 
@@ -89,7 +90,8 @@ type flight struct {
 type answer struct {
 	status int
 	kind   string
-	body   []byte
+	pieces [][]byte
+	size   int
 	zipped bool
 }
 
@@ -128,10 +130,10 @@ func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.zipped {
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Content-Length", strconv.Itoa(a.size))
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(a.body)
+		writePieces(w, a.pieces)
 	}
 }
 
@@ -206,7 +208,7 @@ func (v *View) make(ctx context.Context, e Encoder, zip bool) answer {
 		var b Body
 		b, err = e.Encode(&page)
 		drops.Add(b.Drops)
-		a.body = b.Data
+		a.pieces = b.Pieces
 		switch {
 		case b.Status != 0:
 			a.status = b.Status
@@ -215,12 +217,14 @@ func (v *View) make(ctx context.Context, e Encoder, zip bool) answer {
 		}
 	}
 	if err != nil {
-		a = answer{status: http.StatusInternalServerError, kind: "text/plain; charset=utf-8", body: []byte("cannot make this page: " + err.Error() + "\n")}
+		a = answer{status: http.StatusInternalServerError, kind: "text/plain; charset=utf-8", pieces: [][]byte{[]byte("cannot make this page: " + err.Error() + "\n")}}
 	}
 	series := page.Len()
-	if zip && len(a.body) >= 1024 {
-		if packed, failed := gz.Append(nil, a.body); failed == nil {
-			a.body, a.zipped = packed, true
+	a.measure()
+	if zip && a.size >= 1024 {
+		if packed, failed := gz.Append(nil, bytes.Join(a.pieces, nil)); failed == nil {
+			a.pieces, a.zipped = [][]byte{packed}, true
+			a.measure()
 		}
 	}
 	v.mu.Lock()
@@ -232,7 +236,7 @@ func (v *View) make(ctx context.Context, e Encoder, zip bool) answer {
 		s.Partial++
 	}
 	s.Series, s.Took, s.Err = series, time.Since(begun), errors.Join(complaint, err)
-	s.Bytes += uint64(len(a.body))
+	s.Bytes += uint64(a.size) //nolint:gosec // a length
 	s.Drops.Add(drops)
 	return a
 }
@@ -293,10 +297,18 @@ func (v *View) page(results []source.Result) (model.Page, model.Drops, error) {
 	return page, drops, err
 }
 
+const (
+	upName  = "sidecar_adapter_source_up"
+	ageName = "sidecar_adapter_source_age_seconds"
+)
+
+// IsMeta is whether a family of that name is about the sources.
+func IsMeta(name string) bool { return name == upName || name == ageName }
+
 // about adds what is known of the sources.
 func (v *View) about(page *model.Page, results []source.Result) {
-	up := model.Family{Name: "sidecar_adapter_source_up", Help: "1 when the source gave this answer, 0 when it gave none or the answer is an old one.", Type: model.Gauge}
-	age := model.Family{Name: "sidecar_adapter_source_age_seconds", Help: "Time since the source was asked for what is in this answer.", Type: model.Gauge}
+	up := model.Family{Name: upName, Help: "1 when the source gave this answer, 0 when it gave none or the answer is an old one.", Type: model.Gauge}
+	age := model.Family{Name: ageName, Help: "Time since the source was asked for what is in this answer.", Type: model.Gauge}
 	for i, r := range results {
 		labels := []model.Label{{Name: "source", Value: v.opts.Inputs[i].Name}}
 		value := 0.0
@@ -308,8 +320,7 @@ func (v *View) about(page *model.Page, results []source.Result) {
 			age.Samples = append(age.Samples, model.Sample{Labels: labels, Value: math.Round(time.Since(r.At).Seconds()*1000) / 1000})
 		}
 	}
-	taken := map[string]bool{up.Name: true, age.Name: true}
-	page.Families = slices.DeleteFunc(page.Families, func(f model.Family) bool { return taken[f.Name] }) // who gives those is another adapter
+	page.Families = slices.DeleteFunc(page.Families, func(f model.Family) bool { return IsMeta(f.Name) }) // who gives those is another adapter
 	page.Families = append(page.Families, up)
 	if len(age.Samples) > 0 {
 		page.Families = append(page.Families, age)

@@ -54,7 +54,7 @@ func fixture(inputs ...Input) Options {
 					}
 					b.WriteString("\n")
 				}
-				return Body{Data: b.Bytes()}, nil
+				return Body{Pieces: [][]byte{b.Bytes()}}, nil
 			}}
 		},
 	}
@@ -208,6 +208,25 @@ func TestMethods(t *testing.T) {
 		v.ServeHTTP(w, httptest.NewRequest(method, "/m", nil))
 		if w.Code != want || method == "HEAD" && w.Body.Len() != 0 {
 			t.Errorf("%s = %d with %d bytes; want %d", method, w.Code, w.Body.Len(), want)
+		}
+	}
+}
+
+func TestPiecesAreWrittenInTheirOrder(t *testing.T) {
+	for _, sizes := range [][]int{{}, {0}, {5}, {5, 0, 7}, {chunk, chunk}, {chunk - 1, 1, 1}, {3 * chunk, 5, 2 * chunk, chunk - 5, 9}} {
+		var pieces [][]byte
+		var want bytes.Buffer
+		for i, n := range sizes {
+			p := bytes.Repeat([]byte{byte('a' + i)}, n)
+			pieces = append(pieces, p)
+			want.Write(p)
+		}
+		var got bytes.Buffer
+		writePieces(&got, pieces)
+		a := answer{pieces: pieces}
+		a.measure()
+		if !bytes.Equal(got.Bytes(), want.Bytes()) || a.size != want.Len() {
+			t.Errorf("pieces of %v: %d bytes, measured %d; want %d", sizes, got.Len(), a.size, want.Len())
 		}
 	}
 }
