@@ -121,9 +121,16 @@ func (s *stand) raw(name, from string) (*pinned, string, error) {
 	return p, "http://" + addr, err
 }
 
-// fetch is the body of an answer with status 200.
-func fetch(url string) ([]byte, error) {
-	answer, err := http.Get(url)
+// fetch is the body of an answer with status 200, which is asked for without compression.
+func fetch(url string) ([]byte, error) { return fetchAs(url, "identity") }
+
+func fetchAs(url, encoding string) ([]byte, error) {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", encoding)
+	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +144,13 @@ func fetch(url string) ([]byte, error) {
 
 // scrapes asks n times and says what one scrape cost the process: CPU seconds, and how long it took.
 func scrapes(p *pinned, url string, n, least int) (lab.Sample, error) {
+	return scrapesAs(p, url, "identity", n, least)
+}
+
+func scrapesAs(p *pinned, url, encoding string, n, least int) (lab.Sample, error) {
 	before, began := p.cpu(), time.Now()
 	for range n {
-		body, err := fetch(url)
+		body, err := fetchAs(url, encoding)
 		if err != nil {
 			return nil, err
 		}

@@ -79,7 +79,7 @@ func (s *stand) beside(r rival) ([]row, error) {
 	}
 	defer ours.stop()
 	listen := freeAddr()
-	theirs, err := s.start(r.name, proxyCPU, listen, r.argv(listen)...)
+	theirs, err := s.start(r.name, proxyCPU, listen, append([]string{r.program}, r.argv(listen)...)...)
 	if err != nil {
 		return nil, err
 	}

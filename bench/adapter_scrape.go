@@ -152,6 +152,11 @@ func (b *bench) adapterPass(s *stand) ([]row, error) {
 		a, c, x := lab.Compare(pairs, "cpu")
 		what := fmt.Sprintf("CPU of a scrape, text to text, %d series, %d KB, other numbers each time", series, len(s.bodies[path][0])/1000)
 		rows = append(rows, judged(what, lab.MS(a), "copied: "+lab.MS(c), lab.Ratio(x), x, 3, 1.5, "at most 3x / 1.5x"))
+		zipped, err := scrapesAs(ours, at+"/metrics", "gzip", min(n, 50), 100)
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, info("the same, compressed by gzip because the scraper asks for it", lab.MS(zipped["cpu"]), "-", "-"))
 		ours.stop()
 		raw.stop()
 	}
@@ -256,9 +261,12 @@ func (b *bench) adapterIdle(s *stand) ([]row, error) {
 		}
 	}
 	mb := func(v float64) string { return lab.MB(v) }
+	warm := p.rss()
+	time.Sleep(rest)
 	return []row{
-		below("memory at rest, one source of 200 series and a view", fresh, 20e6, 12e6, mb),
-		info("the same, after 100 scrapes", lab.MB(p.rss()), "-", "-"),
+		below("memory at rest, one source of 200 series and a view, before the first scrape", fresh, 20e6, 12e6, mb),
+		below("the same, some time after 100 scrapes", p.rss(), 20e6, 12e6, mb),
+		info("the same, at once after them", lab.MB(warm), "-", "-"),
 		info("idle: part of a processor", fmt.Sprintf("%.3f %%", busy*100), "-", "-"),
 	}, nil
 }

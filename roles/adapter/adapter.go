@@ -70,7 +70,6 @@ func (a *Adapter) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	memory.Tight(30)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	if err := a.secure(life); err != nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -30,6 +31,7 @@ type Web struct {
 	client *http.Client
 	body   *template.Template
 	tls    *tlsconf.Client
+	last   atomic.Int64 // bytes of the last answer, unpacked: the next one is about as long
 }
 
 // NewWeb makes the client. Certificates are read; nothing is asked yet.
@@ -251,7 +253,12 @@ func (w *Web) read(answer *http.Response) (Body, error) {
 	default:
 		return Body{}, fmt.Errorf("content encoding %q was not asked for", secret.Printable(coding))
 	}
-	data, err := readAll(from, w.o.MaxSize, min(size, 4<<20, w.o.MaxSize)) // a length that is announced is not believed beyond that
+	size = min(size, 4<<20) // a length that is announced is not believed beyond that
+	if last := w.last.Load(); size < 0 && last > 0 {
+		size = last + last/16 // in place of growing from nothing, which allocates three times as much
+	}
+	data, err := readAll(from, w.o.MaxSize, min(size, w.o.MaxSize))
+	w.last.Store(int64(len(data)))
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind != "" {
 		kind = answer.Header.Get("Content-Type")
