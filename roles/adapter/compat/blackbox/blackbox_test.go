@@ -65,6 +65,14 @@ func TestHTTP(t *testing.T) {
 			_, _ = w.Write([]byte("hello world"))
 		case "/away":
 			http.Redirect(w, r, "/", http.StatusFound)
+		case "/login":
+			if c, err := r.Cookie("session"); err == nil && c.Value == "1" {
+				return
+			}
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "2", MaxAge: -1})
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+			http.Redirect(w, r, "/login", http.StatusFound)
 		case "/round":
 			http.Redirect(w, r, "/round", http.StatusFound)
 		case "/user":
@@ -91,6 +99,7 @@ func TestHTTP(t *testing.T) {
 		{"{prober: http}", "/away", []string{good, "probe_http_redirects 1"}},
 		{"{prober: http, http: {follow_redirects: false}}", "/away", []string{bad, "probe_http_status_code 302", "probe_http_redirects 1"}},
 		{"{prober: http, http: {no_follow_redirects: true, valid_status_codes: [302]}}", "/away", []string{good}},
+		{"{prober: http}", "/login", []string{good, "probe_http_redirects 1"}},
 		{"{prober: http}", "/round", []string{bad, "probe_http_redirects 11"}},
 		{"{prober: http, http: {fail_if_body_matches_regexp: [w.rld]}}", "/", []string{bad, "probe_failed_due_to_regex 1"}},
 		{"{prober: http, http: {fail_if_body_not_matches_regexp: [w.rld]}}", "/", []string{good, "probe_failed_due_to_regex 0"}},
@@ -255,6 +264,7 @@ func TestSecretsStayWithTheTarget(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "hunter7"})
 		http.Redirect(w, r, other.URL, map[string]int{"GET": 302, "POST": 307}[r.Method])
 	})
 	file := filepath.Join(t.TempDir(), "key")

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type carrier struct {
 	first     *url.URL
 	addr      netip.Addr
 	transport *http.Transport
+	cookies   []*http.Cookie // of the host that was asked for; requests follow each other
 
 	mu    sync.Mutex
 	trips []*trip
@@ -75,7 +77,28 @@ func (c *carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "sidecar-adapter")
 	}
-	return c.transport.RoundTrip(r)
+	if own {
+		for _, cookie := range c.cookies {
+			if !cookie.Secure || r.URL.Scheme == "https" {
+				r.AddCookie(cookie)
+			}
+		}
+	}
+	answer, err := c.transport.RoundTrip(r)
+	if own && err == nil {
+		c.keep(answer.Cookies())
+	}
+	return answer, err
+}
+
+// keep keeps cookies until the probe is over: pages that log in redirect for ever without. Paths and ages are not looked at, but for those that are taken back.
+func (c *carrier) keep(list []*http.Cookie) {
+	for _, cookie := range list {
+		c.cookies = slices.DeleteFunc(c.cookies, func(old *http.Cookie) bool { return old.Name == cookie.Name })
+		if cookie.MaxAge >= 0 {
+			c.cookies = append(c.cookies, cookie)
+		}
+	}
 }
 
 type tripKey struct{}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"regexp"
@@ -44,9 +43,8 @@ func (l *look) probeHTTP(ctx context.Context) error {
 	c := &carrier{look: l, first: u, addr: addr}
 	c.transport = c.newTransport()
 	defer c.transport.CloseIdleConnections()
-	jar, _ := cookiejar.New(nil) // it has no error to give
 	redirects := 0
-	client := &http.Client{Transport: c, Jar: jar, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+	client := &http.Client{Transport: c, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 		redirects = len(via)
 		switch {
 		case !l.web.follow:
