@@ -86,6 +86,10 @@ func (t *trip) pass(pair string, p *model.Page, c *codec) (model.Page, bool) {
 	body, drops, err := c.encode(p)
 	var got model.Page
 	var more model.Drops
+	want, counted := c.facts(p, true)
+	if len(want) == 0 && err == nil && drops.Sum() == uint64(counted) { //nolint:gosec // a number of samples
+		return got, false // nothing is left to be read
+	}
 	if err == nil {
 		got, more, err = c.decode(body)
 	}
@@ -99,7 +103,6 @@ func (t *trip) pass(pair string, p *model.Page, c *codec) (model.Page, bool) {
 		t.losses = append(t.losses, loss{pair, fmt.Sprintf("%v, drops %v in %q", err, more, body)})
 		return got, false
 	}
-	want, counted := c.facts(p, true)
 	have, _ := c.facts(&got, false)
 	if uint64(counted) != drops.Sum() || !slices.Equal(want, have) {
 		t.losses = append(t.losses, loss{pair, fmt.Sprintf("drops %v, want %d:\n%q\nhas  %q\nwant %q", drops, counted, body, have, want)})
