@@ -169,6 +169,9 @@ func randomPage(seed uint64) model.Page {
 	var p model.Page
 	for i := range 1 + r.IntN(3) {
 		f := model.Family{Name: fmt.Sprintf("m%d_%s", i, []string{"seconds", "bytes", "x:y"}[r.IntN(3)]), Type: model.Type(r.IntN(8))}
+		if f.Type == model.StateSet {
+			f.Name = fmt.Sprintf("m%d_state", i) // its own name is a label, too, which has no colon
+		}
 		if r.IntN(2) == 0 {
 			f.Help = []string{"plain", "back\\slash \"quoted\"", "two\nlines", "é"}[r.IntN(4)]
 		}

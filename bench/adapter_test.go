@@ -50,7 +50,7 @@ func TestAdapterQuickly(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
-	b := &bench{options: options{sidecar: filepath.Join(dir, "sidecar"), quick: true, pairs: 1, trips: 100}, dir: dir, bin: dir}
+	b := &bench{options: options{sidecar: filepath.Join(dir, "sidecar"), quick: true, pairs: 1, trips: 50}, dir: dir, bin: dir}
 	for _, c := range b.adapterCases() {
 		if c.name == "adapter-statsd" || c.name == "adapter-peers" { // builds or needs another program
 			continue

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/sidecar-kit/sidecar/bench/lab"
 )
@@ -26,6 +27,7 @@ type options struct {
 	seconds            int
 	walks              int64
 	trips              int
+	tripping           time.Duration
 	update, quick      bool
 }
 
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 20, "seconds of the cron-jobs and cron-due cases")
 	flag.Int64Var(&o.walks, "walks", 10_000, "walks of the torn case")
 	flag.IntVar(&o.trips, "trips", 100_000, "pages of the adapter-roundtrips case")
+	flag.DurationVar(&o.tripping, "trips-time", 80*time.Second, "most time of the adapter-roundtrips case; 0: until all pages are done, which takes about an hour for 100,000")
 	flag.BoolVar(&o.update, "update", false, "rewrite the tables in the document")
 	flag.BoolVar(&o.quick, "quick", false, "small repositories and one pair: does it run at all")
 	flag.Parse()

@@ -50,10 +50,12 @@ func (m *Map) isComment(line string) bool {
 }
 
 func (m *Map) cut(line string) (key, value string, ok bool) {
-	if i := strings.IndexAny(line, "{:= \t"); i > 0 && line[i] == '{' { // name{label="value"}, as package shape writes it
+	if i := strings.IndexAny(line, "{= \t"); i > 0 && line[i] == '{' && line[i-1] != ':' { // name{label="value"}, as package shape writes it
 		if end := strings.LastIndexByte(line, '}'); end > 0 {
 			rest := strings.TrimSpace(line[end+1:])
-			return line[:end+1], strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, ":"), m.separator)), rest != ""
+			if rest != "" || !strings.Contains(line[:i], ":") { // a name may have colons; else it is a value that has braces
+				return line[:end+1], strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, ":"), m.separator)), rest != ""
+			}
 		}
 	}
 	switch m.separator {
