@@ -95,7 +95,7 @@ func flags(c *Config) []cli.Flag {
 		return &cli.StringFlag{Name: name, Destination: target, Usage: usage}
 	}
 	return []cli.Flag{
-		list(&c.From, "from", "`URL[:FORMAT]` of what the application says: http://, https://, http+unix://%2FSOCKET/PATH, file:///PATH, or udp://, tcp://, unixgram://, unix:// to listen for StatsD and others; NAME= may stand before it. May be repeated"),
+		list(&c.From, "from", "`URL[:FORMAT]` of what the application says: http://, https://, http+unix://%2FSOCKET/PATH, file:///PATH, redis://HOST:PORT, or udp://, tcp://, unixgram://, unix:// to listen for StatsD and others; NAME= may stand before it. May be repeated"),
 		list(&c.Serve, "serve", "`PATH[:FORMAT]` to serve that at, such as /metrics or /healthz:json; may be repeated"),
 		word(&c.Listen, "listen", "`ADDRESS` that views and health are served at"),
 		word(&c.WebConfig, "web-config", "`FILE` with TLS, users, tokens and allowed addresses for --listen, in the format of Prometheus' exporters"),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 	"github.com/sidecar-kit/sidecar/roles/adapter/push"
+	"github.com/sidecar-kit/sidecar/roles/adapter/redis"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 )
 
@@ -46,6 +47,8 @@ func newFeed(p sourcePlan) (*feed, error) {
 			return nil, err
 		}
 		f.web, g = w, w
+	case p.redis != nil:
+		g = redisGetter{p.redis}
 	case o.File != "":
 		g = source.NewFile(o)
 	default:
@@ -62,6 +65,15 @@ func newFeed(p sourcePlan) (*feed, error) {
 		return page, drops, err
 	})
 	return f, nil
+}
+
+// redisGetter gets what INFO says.
+type redisGetter struct{ o *redis.Options }
+
+// Get implements source.Getter.
+func (g redisGetter) Get(ctx context.Context) (source.Body, error) {
+	info, err := g.o.Info(ctx)
+	return source.Body{Data: []byte(info), Wire: len(info)}, err
 }
 
 // open takes addresses and starts what a feed does by itself.

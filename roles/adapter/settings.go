@@ -179,10 +179,12 @@ func flagSource(i, many int, text string) (string, draft.Value, error) {
 		put("url", address)
 	case "file":
 		put("file", path)
+	case "redis":
+		put("redis", path)
 	case "udp", "tcp", "unix", "unixgram":
 		put("listen", address)
 	default:
-		return name, v, fmt.Errorf("%s %s: want http://, https://, http+unix://, file://, udp://, tcp://, unix:// or unixgram://, with :FORMAT at the end or not", place, address)
+		return name, v, fmt.Errorf("%s %s: want http://, https://, http+unix://, file://, redis://, udp://, tcp://, unix:// or unixgram://, with :FORMAT at the end or not", place, address)
 	}
 	if format != "" {
 		put("format", format)

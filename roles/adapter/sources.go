@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/redis"
 	"github.com/sidecar-kit/sidecar/roles/adapter/relabel"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 	"github.com/sidecar-kit/sidecar/roles/adapter/statsmap"
@@ -25,6 +26,7 @@ type sourcePlan struct {
 	format  string
 	pull    source.Options
 	push    *pushPlan // nil: it is pulled
+	redis   *redis.Options
 	read    reading
 	program *relabel.Program
 	limits  model.Limits
@@ -52,7 +54,7 @@ func pushKeys() []string {
 
 // sourceKeys are all keys of a source.
 func sourceKeys() []string {
-	return slices.Concat(source.Keys(), readingKeys(), relabel.Keys(), pushKeys(), []string{"module"})
+	return slices.Concat(source.Keys(), readingKeys(), relabel.Keys(), pushKeys(), []string{"module", "redis"})
 }
 
 // parseSource reads an entry of sources.
@@ -83,7 +85,7 @@ func parseSource(name string, v draft.Value, c *compat, module string) (sourcePl
 			errs = append(errs, v.Errorf("listen http: want format: influx or otlp"))
 		}
 	} else {
-		s.pull, err = source.Parse(name, only(v, source.Keys()))
+		s.pull, err = s.parsePull(v)
 		s.format = s.pull.Format
 		errs = append(errs, err)
 		for _, p := range only(v, pushKeys()).Pairs {
@@ -96,6 +98,22 @@ func parseSource(name string, v draft.Value, c *compat, module string) (sourcePl
 	errs = append(errs, err)
 	errs = append(errs, only(v, []string{"limits"}).All(func(_ string, v draft.Value) error { return relabel.ParseLimits(v, &s.limits) }))
 	return s, errors.Join(errs...)
+}
+
+// parsePull reads how a source is asked.
+func (s *sourcePlan) parsePull(v draft.Value) (source.Options, error) {
+	if !has(v, "redis") {
+		return source.Parse(s.name, only(v, source.Keys()))
+	}
+	o, err := source.ParseOther(s.name, only(v, source.Keys()))
+	if o.Format == auto {
+		o.Format = "redis-info"
+	}
+	return o, errors.Join(err, only(v, []string{"redis"}).All(func(_ string, v draft.Value) error {
+		r, err := redis.Parse(v)
+		s.redis = &r
+		return err
+	}))
 }
 
 func has(v draft.Value, key string) bool {

@@ -67,52 +67,55 @@ type conn struct {
 // Ask opens a connection, says PING and INFO, and closes it. The answer is a JSON object of the fields of INFO, numbers as numbers, and what
 // stands as a=1,b=2 as objects. An error is also a server that is not what it has to be.
 func (o *Options) Ask(ctx context.Context) ([]byte, error) {
-	r, err := o.Resolved(nil)
+	info, err := o.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := r.Dial(ctx)
-	if err != nil {
-		return nil, server.Reason(ctx, err)
-	}
-	defer func() { _ = raw.Close() }()
-	if r.Secure {
-		if err := raw.Encrypt(ctx, r); err != nil {
-			return nil, server.Reason(ctx, err)
-		}
-	}
-	c := &conn{raw, bufio.NewReader(io.LimitReader(raw, mostBytes))}
-	fields, err := c.ask(r)
-	if err != nil {
-		return nil, server.Reason(ctx, err)
-	}
+	fields := parseInfo(info)
 	if err := o.judge(fields); err != nil {
 		return nil, err
 	}
 	return document(fields), nil
 }
 
-func (c *conn) ask(o *server.Options) ([][2]string, error) {
+// Info opens a connection, says PING and INFO, and closes it. It returns what INFO says, as it is.
+func (o *Options) Info(ctx context.Context) (string, error) {
+	r, err := o.Resolved(nil)
+	if err != nil {
+		return "", err
+	}
+	raw, err := r.Dial(ctx)
+	if err != nil {
+		return "", server.Reason(ctx, err)
+	}
+	defer func() { _ = raw.Close() }()
+	if r.Secure {
+		if err := raw.Encrypt(ctx, r); err != nil {
+			return "", server.Reason(ctx, err)
+		}
+	}
+	c := &conn{raw, bufio.NewReader(io.LimitReader(raw, mostBytes))}
+	info, err := c.ask(r)
+	return info, server.Reason(ctx, err)
+}
+
+func (c *conn) ask(o *server.Options) (string, error) {
 	if p := o.Password(); p != "" {
 		words := []string{"AUTH", p}
 		if o.User != "" {
 			words = []string{"AUTH", o.User, p}
 		}
 		if _, err := c.do(words...); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	if answer, err := c.do("PING"); err != nil || answer != "PONG" {
 		if err == nil {
 			err = errors.New("PING is not answered by PONG")
 		}
-		return nil, err
+		return "", err
 	}
-	info, err := c.do("INFO")
-	if err != nil {
-		return nil, err
-	}
-	return parseInfo(info), nil
+	return c.do("INFO")
 }
 
 // do sends a command and reads its answer.

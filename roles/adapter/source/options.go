@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -77,10 +78,21 @@ func Keys() []string {
 }
 
 // Parse reads those keys. The error has all complaints.
-func Parse(name string, v draft.Value) (Options, error) {
-	o := Options{Name: name, Format: "auto", Timeout: DefaultTimeout, MaxBody: DefaultMaxBody, MaxSize: DefaultMaxSize, Method: "GET"}
+func Parse(name string, v draft.Value) (Options, error) { return parseAs(name, v, false) }
+
+// ParseOther is Parse for a source that is asked in a way of its own: url, file and command are complaints.
+func ParseOther(name string, v draft.Value) (Options, error) { return parseAs(name, v, true) }
+
+func parseAs(name string, v draft.Value, other bool) (Options, error) {
+	o := Options{Name: name, Format: "auto", Timeout: DefaultTimeout, Method: "GET"}
+	o.MaxBody, o.MaxSize = bounds(debug.SetMemoryLimit(-1))
 	err := v.Each(Keys(), func(key string, v draft.Value) error { return o.set(key, v) })
-	return o, errors.Join(err, o.check(v))
+	return o, errors.Join(err, o.check(v, other))
+}
+
+// bounds are the sizes of bodies where nothing else is said: what one source sends must leave room for the others. limit is what the process may use.
+func bounds(limit int64) (body, size int64) {
+	return max(min(DefaultMaxBody, limit/16), 1<<20), max(min(DefaultMaxSize, limit/8), 2<<20)
 }
 
 func (o *Options) set(key string, v draft.Value) error {
@@ -224,8 +236,11 @@ func parseSocket(text, rest string) (*url.URL, error) {
 	return u, nil
 }
 
-func (o *Options) check(v draft.Value) error {
+func (o *Options) check(v draft.Value, other bool) error {
 	kinds := 0
+	if other {
+		kinds++
+	}
 	for _, is := range []bool{o.URL != nil, o.File != "", len(o.Command) > 0} {
 		if is {
 			kinds++
@@ -234,7 +249,7 @@ func (o *Options) check(v draft.Value) error {
 	given := slices.ContainsFunc(v.Pairs, func(p draft.Pair) bool { return p.Key == "url" || p.Key == "file" || p.Key == "command" })
 	var errs []error
 	if kinds > 1 || kinds == 0 && !given {
-		errs = append(errs, v.Errorf("source %s: want one of url, file, command and listen", o.Name))
+		errs = append(errs, v.Errorf("source %s: want one of url, file, command, redis and listen", o.Name))
 	}
 	if o.File != "" && !filepath.IsAbs(o.File) {
 		errs = append(errs, v.Errorf("file %s: want an absolute path", o.File))

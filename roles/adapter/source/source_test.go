@@ -43,8 +43,8 @@ func options(t *testing.T, text string) Options {
 
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"{}":                           "want one of url, file, command and listen",
-		"{url: 'http://a/', file: /b}": "want one of url, file, command and listen",
+		"{}":                           "want one of url, file, command, redis and listen",
+		"{url: 'http://a/', file: /b}": "want one of url, file, command, redis and listen",
 		"{url: 'ftp://a/'}":            "want http://",
 		"{url: 'http://u:hunter2@a/'}": "no user and password in an address",
 		"{url: 'http+unix://run/x'}":   "%2F for its slashes",
@@ -361,4 +361,14 @@ func FuzzParseURL(f *testing.F) {
 			t.Errorf("ParseURL(%q) = %v", text, u)
 		}
 	})
+}
+
+func TestBoundsFollowTheMemoryLimit(t *testing.T) {
+	for _, tt := range []struct{ limit, body, size int64 }{
+		{1 << 62, 16 << 20, 64 << 20}, {64 << 20, 4 << 20, 8 << 20}, {8 << 20, 1 << 20, 2 << 20}, {512 << 20, 16 << 20, 64 << 20},
+	} {
+		if body, size := bounds(tt.limit); body != tt.body || size != tt.size {
+			t.Errorf("bounds(%d) = %d, %d; want %d, %d", tt.limit, body, size, tt.body, tt.size)
+		}
+	}
 }
