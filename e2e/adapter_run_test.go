@@ -49,6 +49,7 @@ func runAdapter(t *testing.T, config string, more ...string) *adapterProcess {
 func (p *adapterProcess) start() {
 	p.t.Helper()
 	p.cmd = exec.Command(sidecar(p.t), append([]string{"adapter", "--config", p.config, "--listen", p.scrape, "--admin", p.admin}, p.more...)...)
+	p.cmd.Env = append(os.Environ(), "GOMEMLIMIT=96MiB") // less than what a limit of 128 MiB gives a container
 	p.said, p.ended = &bytes.Buffer{}, false
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	if err := p.cmd.Start(); err != nil {

@@ -44,11 +44,7 @@ func (l *Loki) take(r *http.Request) error {
 	if r.URL.Path != "/loki/api/v1/push" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 		return fmt.Errorf("%s %s of type %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
 	}
-	packed, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
-	}
-	body, err := snappy.Decode(nil, packed)
+	body, err := snappy.Decode(nil, whole(r))
 	if err != nil {
 		return err
 	}
@@ -174,13 +170,22 @@ func (l *Lines) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// whole is the body of a request as it came. A request that breaks off, since its sender was killed, is none: it gets no answer and is no fault.
+func whole(r *http.Request) []byte {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return body
+}
+
 // plain is the body of a request, without compression.
 func plain(r *http.Request) ([]byte, error) {
-	switch r.Header.Get("Content-Encoding") {
+	switch body := whole(r); r.Header.Get("Content-Encoding") {
 	case "":
-		return io.ReadAll(r.Body)
+		return body, nil
 	case "gzip":
-		z, err := gzip.NewReader(r.Body)
+		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
