@@ -102,6 +102,9 @@ func params(dir, roleName string, args []string) testscript.Params {
 			env.Setenv("PORT", port)
 			env.Setenv("ADMIN", "127.0.0.1:"+port)
 			env.Setenv("SIDECAR_TERMINATION_LOG", filepath.Join(env.WorkDir, "termination.log"))
+			if options, ok := os.LookupEnv("GORACE"); ok {
+				env.Setenv("GORACE", options)
+			}
 			if prepare := fixtures()[roleName]; prepare != nil && args != nil {
 				if err := prepare(env.WorkDir); err != nil {
 					return err
