@@ -206,6 +206,8 @@ func TestProxyManifestsStopAfterTheApp(t *testing.T) {
 				})
 				eventually(t, time.Minute, "pod ready", isReady(pod))
 				address := net.JoinHostPort(pod.IP, "8443")
+				client := httpsClient(ca, address, true) // the pod is ready before the application listens
+				eventually(t, time.Minute, "the application", func() error { return page(client, "https://shop.example/", "") })
 				g := load.Start(t.Context(), load.Config{
 					Address: address, Host: "shop.example", TLS: &tls.Config{RootCAs: ca.pool()}, Workers: map[string]int{load.KeepAlive: 1, load.Fresh: 1, load.Multi: 1, load.Socket: 1},
 				})
