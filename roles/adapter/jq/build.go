@@ -19,6 +19,15 @@ func NewBuilder(lim Limits) *Builder {
 	return &Builder{p: parser{lim: lim.orDefault(), t: &tree{}}}
 }
 
+// Expect says how many parts the document will have, so that room for them is made at once; Parts of the one before is a good guess.
+func (b *Builder) Expect(parts int) {
+	b.p.t.nodes = make([]node, 0, parts)
+	b.p.t.texts = make([]string, 0, parts)
+}
+
+// Parts is how many parts the document has so far: objects, lists, keys and values.
+func (b *Builder) Parts() int { return len(b.p.t.nodes) }
+
 func (b *Builder) add(n node, s string) {
 	if b.err != nil {
 		return

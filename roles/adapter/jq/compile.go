@@ -3,6 +3,7 @@ package jq
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,10 @@ const (
 	opCompare           // < 10
 	opCompute           // * 1000
 	opOr                // .a.b // 0: the steps before, as inner, or a constant
+	opTest              // startswith("a"), test("^a")
+	opSlice             // .[2:5]
+	opIn                // IN("a", "b")
+	opIf                // if .a == 1 then 1 else 0 end, of constants
 )
 
 type step struct {
@@ -43,7 +48,11 @@ type step struct {
 	index int
 	cmp   gojq.Operator
 	value any
-	inner []step // of opSelect and opOr: a path with one result at most
+	inner []step // of opSelect, opOr and opIf: a path with one result at most
+
+	test     func(string) bool // of opTest
+	from, to *int              // of opSlice; nil is where the text begins or ends
+	list     []any             // of opIn, and what opIf chooses from: what it gives when the condition holds, and when not
 }
 
 // String is the query as it was written.
@@ -167,6 +176,8 @@ func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
 		steps, ok = q.path(t.Query, steps)
 	case gojq.TermTypeFunc:
 		steps, ok = q.function(t, steps)
+	case gojq.TermTypeIf:
+		steps, ok = q.choice(t.If, steps)
 	default:
 		var c any
 		if c, ok = constant(&gojq.Query{Term: &gojq.Term{Type: t.Type, Number: t.Number, Str: t.Str, Unary: t.Unary}}); ok {
@@ -181,7 +192,7 @@ func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
 		case s.Index != nil:
 			steps, ok = index(s.Index, steps)
 		default: // a second ? is about all that is before
-			if len(steps) == before || steps[len(steps)-1].op >= opSelect || i > 0 && t.SuffixList[i-1].Optional {
+			if len(steps) == before || steps[len(steps)-1].op >= opSelect && steps[len(steps)-1].op != opSlice || i > 0 && t.SuffixList[i-1].Optional {
 				return nil, false
 			}
 			steps[len(steps)-1].quiet = true
@@ -193,7 +204,7 @@ func (q *Query) term(t *gojq.Term, steps []step) ([]step, bool) {
 func index(x *gojq.Index, steps []step) ([]step, bool) {
 	switch {
 	case x.IsSlice:
-		return nil, false
+		return slice(x, steps)
 	case x.Name != "":
 		return append(steps, step{op: opKey, key: x.Name}), true
 	case x.Str != nil:
@@ -212,21 +223,98 @@ func (q *Query) function(t *gojq.Term, steps []step) ([]step, bool) {
 	if t.Func.Name == "to_entries" && len(t.Func.Args) == 0 && len(t.SuffixList) > 0 && t.SuffixList[0].Iter {
 		return append(steps, step{op: opEntries}), true
 	}
-	if t.Func.Name == "select" && len(t.Func.Args) == 1 {
-		from := q.from
-		q.from = -1
-		inner, ok := q.path(t.Func.Args[0], nil)
-		if q.from >= 0 { // of a variable
-			ok = false
+	if len(t.Func.Args) == 1 {
+		switch arg := t.Func.Args[0]; t.Func.Name {
+		case "select":
+			inner, ok := q.condition(arg)
+			return append(steps, step{op: opSelect, inner: inner}), ok
+		case "startswith", "endswith", "test":
+			test, ok := textTest(t.Func.Name, arg)
+			return append(steps, step{op: opTest, key: t.Func.Name, test: test}), ok
+		case "IN":
+			list, ok := constants(arg, nil)
+			return append(steps, step{op: opIn, list: list}), ok
 		}
-		q.from = from
-		return append(steps, step{op: opSelect, inner: inner}), ok && atMostOne(inner)
 	}
 	if i := slices.Index(q.vars, t.Func.Name); i >= 0 && len(steps) == 0 {
 		q.from = i
 		return steps, true
 	}
 	return nil, false
+}
+
+// condition is a path from the value at hand with one result at most.
+func (q *Query) condition(ast *gojq.Query) ([]step, bool) {
+	from := q.from
+	q.from = -1
+	inner, ok := q.path(ast, nil)
+	if q.from >= 0 { // of a variable
+		ok = false
+	}
+	q.from = from
+	return inner, ok && atMostOne(inner)
+}
+
+// choice is if CONDITION then CONSTANT else CONSTANT end.
+func (q *Query) choice(x *gojq.If, steps []step) ([]step, bool) {
+	yes, ok := constant(x.Then)
+	no, also := constant(x.Else)
+	if !ok || !also || len(x.Elif) > 0 {
+		return nil, false
+	}
+	inner, ok := q.condition(x.Cond)
+	return append(steps, step{op: opIf, inner: inner, list: []any{yes, no}}), ok
+}
+
+func slice(x *gojq.Index, steps []step) ([]step, bool) {
+	s := step{op: opSlice}
+	for _, end := range []struct {
+		ast *gojq.Query
+		to  **int
+	}{{x.Start, &s.from}, {x.End, &s.to}} {
+		if end.ast == nil {
+			continue
+		}
+		c, _ := constant(end.ast)
+		n, ok := c.(int)
+		if !ok {
+			return nil, false
+		}
+		*end.to = &n
+	}
+	return append(steps, s), true
+}
+
+// textTest is one of the tests of a text, with a constant.
+func textTest(name string, arg *gojq.Query) (func(string) bool, bool) {
+	c, _ := constant(arg)
+	part, ok := c.(string)
+	switch {
+	case !ok:
+		return nil, false
+	case name == "startswith":
+		return func(s string) bool { return strings.HasPrefix(s, part) }, true
+	case name == "endswith":
+		return func(s string) bool { return strings.HasSuffix(s, part) }, true
+	}
+	re, err := regexp.Compile(part)
+	if err != nil {
+		return nil, false
+	}
+	return re.MatchString, true
+}
+
+// constants are those between commas.
+func constants(ast *gojq.Query, list []any) ([]any, bool) {
+	if ast != nil && ast.Term == nil && ast.Op == gojq.OpComma && len(ast.FuncDefs) == 0 {
+		list, ok := constants(ast.Left, list)
+		if !ok {
+			return nil, false
+		}
+		return constants(ast.Right, list)
+	}
+	c, ok := constant(ast)
+	return append(list, c), ok
 }
 
 // constant is the value of a literal.

@@ -137,7 +137,8 @@ func FuzzQuery(f *testing.F) {
 			t.Fatalf("%q on %s = %q, %v; gojq gives %q, %v", text, body, got, err, want, wantErr)
 		}
 		onNodes, err := run(doc.Root())
-		if len(onNodes) != len(got) || (err != nil) != (wantErr != nil) {
+		// Members come in the order of the document: what an error lets through depends on it.
+		if err == nil && len(onNodes) != len(got) || (err != nil) != (wantErr != nil) {
 			t.Fatalf("%q on %s = %q, %v; on Go values %q", text, body, onNodes, err, got)
 		}
 	})

@@ -79,6 +79,9 @@ func simpleQueries() []string {
 		".s|.[0]?", ".n.a.b?", ".n?.a", ".e[]", ".t.x?", `.a["b"][1]["c"]`, ".[]", ".[]?", "to_entries[]", ".a.b[0]|to_entries[]|.key", "(.k).p.size?", ".s[]?|.x", `.["a","b"]`,
 		`.a.b[] | select(.c == 1)`, `.a.b[] | select(.c) | .c`, `.k[] | select(.size > 3) | .size`, `.a.b[] | select(.c == "x") | .c`, ".n * 2", ".n + 1.5", ".n / 2", "10 | . / 5", ".n - 7", ".f * 2", ".missing + 3", ".s + 1", ".missing * 2", ".k[].size * 1000", ".n // 3", ".missing // 3", ".n.x // 3",
 		".z // \"d\"", ".a.b[] | .c // 0", ".n | . // 1 | . + 1", "select(.n == 5) | .s", "select(.n?) | .n", ".[] | . // 1", ".n * 2 < 11", "(.missing // 4) * 2", "-.5 + 1", ".n / 3", ".n.a.b?", ".A.A??", ".A|.?", ".[0]?", ".n?",
+		`.s | startswith("te")`, `.s | endswith("\n")`, `.s | test("^te.t$")`, `.s | test("\\d")`, `.n | startswith("5")`, `.n | test("5")`, `to_entries[] | select(.key | test("^[kn]$")) | .key`, `to_entries[] | select(.key | startswith("k")) | .value.p.size`,
+		".s[1:]", ".s[:2]", ".s[1:3]", ".s[-2:]", ".s[:-1]", ".s[3:1]", ".s[9:]", ".a.b[1:]", ".a.b[:1]", ".a.b[-1:]", ".z[1:]", ".n[1:]", ".n[1:]?", ".a.b[1:][].c", `"äöü" | .[1:2]`, ".[:1]",
+		`.s | IN("a", "text\n")`, `.n | IN(1, 2)`, `.n | IN(5)`, ".z | IN(null)", `if .n == 5 then 1 else 0 end`, `if .s | IN("x") then "a" else "b" end`, "if .n.x then 1 else 2 end", "if .n.x? then 1 else 2 end", ".k[] | if .size > 3 then 1 else 0 end",
 	}
 }
 
@@ -116,7 +119,7 @@ func TestRestRunsInGojq(t *testing.T) {
 		`.. | numbers`:                              "1\n-1500\n3\n4\n5\n",
 		`[.a.b[:2] | length, (now > 0)]`:            "[2,true]\n",
 		`$root.n + .n`:                              "10\n",
-		`.s | test("^te")`:                          "true\n",
+		`.s | test("^TE"; "i")`:                     "true\n",
 		`reduce .k[].size as $x (0; . + $x)`:        "7\n",
 		`"2020-01-02T03:04:05Z" | fromdateiso8601`:  "1577934245\n",
 		`if .t then "\(.n)" else error("no") end`:   "\"5\"\n",

@@ -1,6 +1,9 @@
 package jq
 
 import (
+	"slices"
+	"unicode/utf8"
+
 	"github.com/itchyny/gojq"
 )
 
@@ -44,8 +47,69 @@ func (s *step) take(v Value) (Value, bool, error) {
 			return found, err == nil, err
 		}
 		return Value{v: s.value}, true, nil
+	case opTest:
+		text, is := v.Str()
+		if !is {
+			return Value{}, false, s.complain(s.key+": want a text", v.Kind())
+		}
+		return Value{v: s.test(text)}, true, nil
+	case opSlice:
+		return s.slice(v)
+	case opIn:
+		is := func(c any) bool { return gojq.Compare(v.Any(), c) == 0 }
+		return Value{v: slices.ContainsFunc(s.list, is)}, true, nil
+	case opIf:
+		held, ok, err := single(v, s.inner)
+		if held.Truthy() {
+			return Value{v: s.list[0]}, ok, err
+		}
+		return Value{v: s.list[1]}, ok, err
 	}
 	return Value{v: s.compare(v)}, true, nil
+}
+
+// slice is a part of a text, counted in characters, or of a list.
+func (s *step) slice(v Value) (Value, bool, error) {
+	between := func(n int) (from, to int) {
+		clamp := func(i *int, least, otherwise int) int {
+			switch {
+			case i == nil:
+				return otherwise
+			case *i < 0:
+				return min(max(*i+n, least), n)
+			}
+			return min(max(*i, least), n)
+		}
+		from = clamp(s.from, 0, 0)
+		return from, clamp(s.to, from, n)
+	}
+	switch v.Kind() {
+	case Null:
+		return Value{}, true, nil
+	case String:
+		text, _ := v.Str()
+		if ascii(text) {
+			from, to := between(len(text))
+			return Value{v: text[from:to]}, true, nil
+		}
+		list := []rune(text)
+		from, to := between(len(list))
+		return Value{v: string(list[from:to])}, true, nil
+	case Array:
+		list, _ := v.Any().([]any)
+		from, to := between(len(list))
+		return Value{v: list[from:to]}, true, nil
+	}
+	return Value{}, false, s.complain("want a list or a text", v.Kind())
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *step) complain(want string, got Kind) error {

@@ -151,10 +151,9 @@ func (w *work) output(r *rule, o *output, in jq.Value, vars []jq.Value, s model.
 	if err != nil {
 		return err
 	}
-	fam := w.family(name, o.kind, o.help, o.unit)
-	s.Suffix, s.Value, s.Text = fam.suffix, 1, "1"
+	s.Value, s.Text = 1, "1"
 	if o.value == nil {
-		w.out.Add(fam.at, s)
+		w.add1(name, o, s)
 		return nil
 	}
 	v, err := w.first(o.value, in, vars)
@@ -162,7 +161,7 @@ func (w *work) output(r *rule, o *output, in jq.Value, vars []jq.Value, s model.
 		return err
 	}
 	if r.read.states != nil {
-		w.states(r, name, fam.at, v, s)
+		w.states(r, name, o, v, s)
 		return nil
 	}
 	n, ok := r.read.number(v)
@@ -180,8 +179,15 @@ func (w *work) output(r *rule, o *output, in jq.Value, vars []jq.Value, s model.
 		w.out.Drop(model.Unreadable, 1)
 		return nil
 	}
-	w.out.Add(fam.at, s)
+	w.add1(name, o, s)
 	return nil
+}
+
+// add1 adds a sample to the family that an output of that name belongs to.
+func (w *work) add1(name string, o *output, s model.Sample) {
+	fam := w.family(name, o.kind, o.help, o.unit)
+	s.Suffix = fam.suffix
+	w.out.Add(fam.at, s)
 }
 
 func wrapFatal(err error) error {
@@ -192,7 +198,7 @@ func wrapFatal(err error) error {
 }
 
 // states makes a sample for each state, of which the one that v names is 1.
-func (w *work) states(r *rule, name string, at int, v jq.Value, s model.Sample) {
+func (w *work) states(r *rule, name string, o *output, v jq.Value, s model.Sample) {
 	if v.Kind() == jq.Null {
 		_, _, _ = w.absent(name)
 		return
@@ -209,7 +215,7 @@ func (w *work) states(r *rule, name string, at int, v jq.Value, s model.Sample) 
 		if one == state {
 			s.Value, s.Text = 1, "1"
 		}
-		w.out.Add(at, s)
+		w.add1(name, o, s)
 	}
 }
 

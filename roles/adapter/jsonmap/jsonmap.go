@@ -142,13 +142,16 @@ func (m *Map) Decode(body []byte, lim model.Limits) (model.Page, model.Drops, er
 
 // Apply reads a document that was parsed, or made of something else.
 func (m *Map) Apply(root jq.Value, lim model.Limits) (model.Page, model.Drops, error) {
-	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), families: map[string]family{}, most: 200}
+	w := work{m: m, root: root, out: page.New(lim), run: jq.Start(context.Background(), jq.Budget{}), most: 200}
 	if lim.Labels > 0 {
 		w.most = lim.Labels + 1
 	}
-	if sizes := m.sizes.Load(); sizes != nil {
-		w.out.Expect(*sizes)
+	var sizes map[string]int
+	if last := m.sizes.Load(); last != nil {
+		sizes = *last
+		w.out.Expect(sizes)
 	}
+	w.families = make(map[string]family, len(sizes))
 	var err error
 	switch {
 	case len(m.rules) > 0:
@@ -163,7 +166,7 @@ func (m *Map) Apply(root jq.Value, lim model.Limits) (model.Page, model.Drops, e
 	if err != nil {
 		return model.Page{}, model.Drops{}, err
 	}
-	sizes := w.out.Sizes()
+	sizes = w.out.Sizes()
 	m.sizes.Store(&sizes)
 	p, drops := w.out.Page()
 	return p, drops, nil

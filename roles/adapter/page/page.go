@@ -28,6 +28,7 @@ type Builder struct {
 	lastOver bool
 
 	expect map[string]int
+	room   []model.Sample // for the samples that are expected
 }
 
 type ref struct {
@@ -42,15 +43,43 @@ func New(lim model.Limits) *Builder {
 }
 
 // Expect says how many samples families will have, by their names, so that room for them is made at once; Sizes of the page before is a good guess.
-func (b *Builder) Expect(sizes map[string]int) { b.expect = sizes }
+// The page is still empty.
+func (b *Builder) Expect(sizes map[string]int) {
+	b.expect = sizes
+	b.names = make(map[string]int, len(sizes))
+	b.page.Families = make([]model.Family, 0, len(sizes))
+	all := 0
+	for _, n := range sizes {
+		all += n
+	}
+	b.room = make([]model.Sample, all)
+	for all > len(b.table)/4*3 {
+		b.grow()
+	}
+}
 
-// Sizes are the samples of each family.
+// Sizes are the samples of each family, for Expect of the next page. The map must not be changed.
 func (b *Builder) Sizes() map[string]int {
+	if b.asExpected() {
+		return b.expect
+	}
 	sizes := make(map[string]int, len(b.page.Families))
 	for i := range b.page.Families {
 		sizes[b.page.Families[i].Name] = len(b.page.Families[i].Samples)
 	}
 	return sizes
+}
+
+func (b *Builder) asExpected() bool {
+	if len(b.expect) != len(b.page.Families) {
+		return false
+	}
+	for i := range b.page.Families {
+		if n, ok := b.expect[b.page.Families[i].Name]; !ok || n != len(b.page.Families[i].Samples) {
+			return false
+		}
+	}
+	return true
 }
 
 // Drop counts samples that the caller leaves out.
@@ -112,8 +141,8 @@ func (b *Builder) Family(name string, t model.Type, help, unit string) int {
 	}
 	i := len(b.page.Families)
 	b.page.Families = append(b.page.Families, model.Family{Name: name, Type: t, Help: help, Unit: unit})
-	if n := b.expect[name]; n > 0 {
-		b.page.Families[i].Samples = make([]model.Sample, 0, n)
+	if n := min(b.expect[name], len(b.room)); n > 0 {
+		b.page.Families[i].Samples, b.room = b.room[:0:n], b.room[n:]
 	}
 	b.names[name] = i
 	for _, s := range suffixes(t) {
@@ -125,7 +154,7 @@ func (b *Builder) Family(name string, t model.Type, help, unit string) int {
 // Labels is an empty list with room for n.
 func (b *Builder) Labels(n int) []model.Label {
 	if cap(b.labels)-len(b.labels) < n {
-		b.labels = make([]model.Label, 0, max(1024, n))
+		b.labels = make([]model.Label, 0, max(min(2*cap(b.labels), 1024), 32, n))
 	}
 	at := len(b.labels)
 	b.labels = b.labels[:at+n]

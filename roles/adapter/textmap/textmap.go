@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 	"unsafe"
 
@@ -42,6 +43,7 @@ type Map struct {
 	whole     bool // regex is held against the body, not lines
 	columns   []string
 	rules     *jsonmap.Map
+	parts     atomic.Int64 // of the document before
 }
 
 // Parse reads the keys of a source of one of Formats; keys beside Keys are somebody else's. With a preset as format, the keys of the source stand beside or in place of the preset's: rules are added to
@@ -168,6 +170,7 @@ func (m *Map) document(text string, body []byte) (jq.Doc, int, error) {
 		return doc, 0, err
 	}
 	b := jq.NewBuilder(jq.Limits{})
+	b.Expect(int(m.parts.Load()))
 	var found, bad int
 	var err error
 	switch m.format {
@@ -185,6 +188,7 @@ func (m *Map) document(text string, body []byte) (jq.Doc, int, error) {
 		return jq.Doc{}, 0, fmt.Errorf("nothing of format %s is in the text, which begins %q", m.format, text[:min(len(text), 40)])
 	}
 	doc, err := b.Doc()
+	m.parts.Store(int64(b.Parts()))
 	return doc, bad, err
 }
 
