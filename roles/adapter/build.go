@@ -111,7 +111,9 @@ func (a *Adapter) addView(w *works, p *viewPlan) error {
 func merging(p *viewPlan) func([]view.Named) (model.Page, model.Drops, error) {
 	return func(pages []view.Named) (model.Page, model.Drops, error) {
 		if len(pages) == 1 {
-			return *pages[0].Page, model.Drops{}, nil
+			own := *pages[0].Page
+			own.Families = slices.Clone(own.Families)
+			return own, model.Drops{}, nil
 		}
 		in := make([]merge.Input, len(pages))
 		for i, page := range pages {

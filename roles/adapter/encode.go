@@ -96,7 +96,7 @@ func textEncoder(d model.Dialect, contentType string) view.Encoder {
 		for n < len(page.Families) && page.Families[n].Block != "" {
 			n++
 		}
-		front, rest := model.Page{Families: page.Families[:n]}, model.Page{Families: page.Families[n:]}
+		front, rest := model.Page{Families: page.Families[:n], Body: page.Body}, model.Page{Families: page.Families[n:]}
 		if n > 0 && apart(&rest) {
 			if pieces := expo.Pieces(&front, d); pieces != nil {
 				if d == model.OpenMetrics {

@@ -94,7 +94,7 @@ func (r *Reader) again(body []byte, d model.Dialect) (page model.Page, ok bool) 
 		m.good, m.body = false, ""
 		return model.Page{}, false
 	}
-	m.body = b
+	m.body, page.Body = b, b
 	return page, true
 }
 

@@ -219,7 +219,7 @@ func (r *Reader) same(line int) bool {
 
 // page makes families of the segments.
 func (r *Reader) page() model.Page {
-	p := model.Page{Families: make([]model.Family, len(r.fams))}
+	p := model.Page{Families: make([]model.Family, len(r.fams)), Body: r.body}
 	for i := range r.fams {
 		fam := &r.fams[i]
 		f := &p.Families[i]

@@ -118,7 +118,8 @@ func Merge(in []Input, policy Policy, label string) (model.Page, model.Drops, er
 	out := model.Page{Families: make([]model.Family, 0, total)}
 	if pages < 2 {
 		for _, i := range in {
-			if i.Page != nil {
+			if i.Page != nil && len(i.Page.Families) > 0 {
+				out.Body = i.Page.Body
 				out.Families = append(out.Families, i.Page.Families...)
 			}
 		}

@@ -78,7 +78,10 @@ func (f *Family) Len() int {
 }
 
 // Page is what one source said at one time. No two families have the same name; no two samples the same full name and labels.
-type Page struct{ Families []Family }
+type Page struct {
+	Families []Family
+	Body     string // the text that blocks of the families are parts of, "" where that is not known; other blocks may lie elsewhere
+}
 
 // Len is the number of samples.
 func (p *Page) Len() int {

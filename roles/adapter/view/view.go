@@ -49,7 +49,7 @@ type Body struct {
 	Drops  model.Drops
 }
 
-// Options say what a view is. Functions get pages whose Families are their own, and whose samples are shared.
+// Options say what a view is. Merge gets pages that others have, too, and returns one whose Families are its own; samples are always shared.
 type Options struct {
 	Path    string
 	Inputs  []Input
@@ -282,8 +282,7 @@ func (v *View) page(results []source.Result) (model.Page, model.Drops, error) {
 		if r.Page == nil {
 			continue
 		}
-		own := model.Page{Families: slices.Clone(r.Page.Families)}
-		pages = append(pages, Named{Source: v.opts.Inputs[i].Name, Page: &own})
+		pages = append(pages, Named{Source: v.opts.Inputs[i].Name, Page: r.Page})
 	}
 	page, drops, err := v.opts.Merge(pages)
 	if err == nil && v.opts.Apply != nil {
