@@ -38,6 +38,7 @@ type Adapter struct {
 	opened  *health.Check
 	server  *web.Server
 	live    atomic.Pointer[works]
+	rest    *resting
 
 	mu   sync.Mutex
 	said map[string]string // by source: the last complaint that was logged
@@ -58,7 +59,7 @@ type works struct {
 
 // New makes the role.
 func New(cfg *Config, env role.Env) (*Adapter, error) {
-	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), said: map[string]string{}}
+	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), rest: newResting(memory.Rest), said: map[string]string{}}
 	a.metrics = newMetrics(env.Metrics, a)
 	env.Status.Live(a.facts)
 	return a, nil
@@ -72,6 +73,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	defer a.rest.timer.Stop()
 	if err := a.secure(life); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (a *Adapter) mux(w *works, addr string) http.Handler {
 			at = w.plan.listen
 		}
 		if p.emit == nil && at == addr {
-			paths[p.path] = v
+			paths[p.path] = a.rest.after(v)
 		}
 	}
 	if addr == w.plan.listen {
