@@ -21,17 +21,17 @@ SIZE_TARGET = 15000000
 
 # Packages in no hot path are compiled without inlining, which makes the program 5 % smaller. Their small functions are not
 # inlined into other packages either: see docs/decisions/0260-cold-packages.md before adding one.
-COLD_MODULES = github.com/bmatcuk/... github.com/go-git/... github.com/itchyny/... github.com/nxadm/... github.com/robfig/... github.com/urfave/... \
+COLD_MODULES = github.com/bmatcuk/... github.com/fsnotify/... github.com/go-git/... github.com/itchyny/... github.com/nxadm/... github.com/robfig/... github.com/urfave/... \
 	go.yaml.in/... golang.org/x/crypto/ssh/... mvdan.cc/...
 COLD_STD = crypto/elliptic crypto/hpke crypto/x509/... encoding/asn1 encoding/gob encoding/json flag log/... math/big mime/... net/http regexp/syntax text/... \
 	vendor/golang.org/x/crypto/cryptobyte/...
 COLD_OURS = $(addprefix github.com/sidecar-kit/sidecar/, \
-	internal/admin internal/draft internal/host internal/notify internal/probe internal/publish internal/strict internal/tlsconf \
+	internal/admin internal/draft internal/host internal/notify internal/probe internal/proc internal/publish internal/status internal/strict internal/tlsconf internal/watch \
 	roles/adapter roles/adapter/allow roles/adapter/answer roles/adapter/check roles/adapter/compat/... roles/adapter/emit roles/adapter/kind \
-	roles/adapter/mysql roles/adapter/otlp roles/adapter/postgres roles/adapter/redis roles/adapter/server roles/adapter/shape roles/adapter/source \
+	roles/adapter/mysql roles/adapter/oauth roles/adapter/otlp roles/adapter/postgres roles/adapter/redis roles/adapter/server roles/adapter/shape roles/adapter/source \
 	roles/adapter/statsmap roles/adapter/textmap roles/adapter/web \
 	roles/cron roles/cron/crontab roles/cron/lease roles/cron/shell \
-	roles/gitsync/gitserve \
+	roles/gitsync roles/gitsync/gitserve \
 	roles/initcopy roles/initcopy/remote roles/initcopy/render \
 	roles/logship roles/logship/dead roles/logship/keep roles/logship/outputs \
 	roles/proxy/route roles/proxy/starttls)

@@ -174,7 +174,7 @@ func applyModule(o *source.Options, m *jsonexporter.Module, query url.Values) er
 		}
 	}
 	o.User, o.UserFile, o.Password, o.PassFile = m.User, m.UserFile, m.Password, m.PassFile
-	o.AuthType, o.Token, o.TokenFile = m.AuthType, m.Token, m.TokenFile
+	o.AuthType, o.Token, o.TokenFile, o.Tokens = m.AuthType, m.Token, m.TokenFile, m.Tokens
 	o.CA, o.Cert, o.Key, o.ServerName, o.Insecure = m.CA, m.Cert, m.Key, m.ServerName, m.Insecure
 	o.Redirects = !m.NoRedirects
 	if o.URL == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/secret"
+	"github.com/sidecar-kit/sidecar/roles/adapter/oauth"
 )
 
 // Options say where a source is and how it is asked.
@@ -48,6 +49,7 @@ type Options struct {
 
 	CA, Cert, Key, ServerName string
 	Insecure                  bool
+	OAuth                     *oauth.Options // nil: no token
 
 	Env map[string]string // of a command, beside PATH
 	Dir string
@@ -57,6 +59,7 @@ type Options struct {
 	Password secret.Value
 	Token    secret.Value
 	AuthType string                 // before a token, "": Bearer
+	Tokens   *oauth.Client          // in place of OAuth, for those who share one
 	Render   func() (string, error) // makes the body in place of the template
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: any address
@@ -73,7 +76,7 @@ const (
 func Keys() []string {
 	return []string{
 		"url", "file", "command", "format", "timeout", "cache", "stale-if-error", "max-body", "max-size", "max-age", "method", "headers", "header-files",
-		"body", "body-type", "host", "basic", "token-file", "status", "redirects", "tls", "env", "dir",
+		"body", "body-type", "host", "basic", "token-file", "oauth2", "status", "redirects", "tls", "env", "dir",
 	}
 }
 
@@ -148,6 +151,10 @@ func (o *Options) setRequest(key string, v draft.Value) error {
 		})
 	case "token-file":
 		return v.Word(&o.TokenFile)
+	case "oauth2":
+		var err error
+		o.OAuth, err = oauth.Parse(v)
+		return err
 	case "status":
 		return v.Each1(func(v draft.Value) error {
 			var code int
@@ -254,8 +261,14 @@ func (o *Options) check(v draft.Value, other bool) error {
 	if o.File != "" && !filepath.IsAbs(o.File) {
 		errs = append(errs, v.Errorf("file %s: want an absolute path", o.File))
 	}
-	if o.TokenFile != "" && o.PassFile != "" {
-		errs = append(errs, v.Errorf("want one of token-file and basic"))
+	ways := 0
+	for _, is := range []bool{o.TokenFile != "", o.PassFile != "", o.OAuth != nil} {
+		if is {
+			ways++
+		}
+	}
+	if ways > 1 {
+		errs = append(errs, v.Errorf("want one of token-file, basic and oauth2"))
 	}
 	if (o.Cert == "") != (o.Key == "") {
 		errs = append(errs, v.Errorf("tls: want both cert and key, or none"))

@@ -54,7 +54,7 @@ func TestParseRefuses(t *testing.T) {
 		"{url: 'http://a/', method: DELETE}":                           "method",
 		"{url: 'http://a/', timeout: 0s}":                              "timeout",
 		"{url: 'https://a/', tls: {cert: x}}":                          "want both cert and key",
-		"{url: 'http://a/', token-file: x, basic: {password-file: y}}": "want one of token-file and basic",
+		"{url: 'http://a/', token-file: x, basic: {password-file: y}}": "want one of token-file, basic and oauth2",
 		"{url: 'http://a/', ulr: x}":                                   "did you mean url?",
 	} {
 		_, err := parse(t, text)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/internal/tlsconf"
+	"github.com/sidecar-kit/sidecar/roles/adapter/oauth"
 )
 
 // accept is what a source without a header of its own is asked for: the formats that we lose nothing of, the richest first.
@@ -31,6 +32,7 @@ type Web struct {
 	client *http.Client
 	body   *template.Template
 	tls    *tlsconf.Client
+	tokens *oauth.Client
 	last   atomic.Int64 // bytes of the last answer, unpacked: the next one is about as long
 }
 
@@ -56,6 +58,12 @@ func NewWeb(o Options) (*Web, error) {
 	if u.Scheme == "https" {
 		if err := w.secure(transport, u.Hostname()); err != nil {
 			return nil, err
+		}
+	}
+	if w.tokens = o.Tokens; w.tokens == nil && o.OAuth != nil {
+		var err error
+		if w.tokens, err = oauth.New(*o.OAuth); err != nil {
+			return nil, fmt.Errorf("source %s: %w", w.o.Name, err)
 		}
 	}
 	w.url = u.String()
@@ -138,6 +146,9 @@ func (w *Web) Get(ctx context.Context) (Body, error) {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if !w.accepted(answer.StatusCode) {
+		if w.tokens != nil && answer.StatusCode == http.StatusUnauthorized {
+			w.tokens.Refused(req.Header.Get("Authorization"))
+		}
 		_, _ = io.CopyN(io.Discard, answer.Body, 64<<10) // so that the connection can be used again
 		where := ""
 		if to := answer.Header.Get("Location"); to != "" {
@@ -217,6 +228,12 @@ func (w *Web) credentials(req *http.Request) error {
 	password, err := fileOr(w.o.PassFile, w.o.Password)
 	if err == nil && (user != "" || password != "") {
 		req.SetBasicAuth(user, password)
+	}
+	if err == nil && w.tokens != nil {
+		var h string
+		if h, err = w.tokens.Header(req.Context()); err == nil {
+			req.Header.Set("Authorization", h)
+		}
 	}
 	return err
 }

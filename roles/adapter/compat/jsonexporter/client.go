@@ -5,6 +5,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/secret"
+	"github.com/sidecar-kit/sidecar/roles/adapter/oauth"
 )
 
 // parseClient reads http_client_config.
@@ -13,7 +14,7 @@ func (m *Module) parseClient(v draft.Value) error {
 		"basic_auth", "authorization", "bearer_token", "bearer_token_file", "tls_config", "follow_redirects", "enable_http2", "http_headers",
 		"oauth2", "proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header",
 	}
-	bearer, auth := false, false
+	bearer, auth, tokens := false, false, false
 	err := v.Each(known, func(key string, v draft.Value) error {
 		var yes bool
 		switch key {
@@ -29,7 +30,7 @@ func (m *Module) parseClient(v draft.Value) error {
 			bearer = true
 			return v.Word(&m.TokenFile)
 		case "tls_config":
-			return m.parseTLS(v)
+			return parseTLS(v, &m.HTTP)
 		case "follow_redirects":
 			err := v.Bool(&yes)
 			m.NoRedirects = !yes
@@ -38,8 +39,11 @@ func (m *Module) parseClient(v draft.Value) error {
 			return v.Bool(&yes)
 		case "http_headers":
 			return v.All(m.parseHeader)
+		case "oauth2":
+			tokens = true
+			return m.parseOAuth(v)
 		}
-		return v.Errorf("this is not available; targets are asked directly, with basic_auth, authorization or a certificate")
+		return v.Errorf("this is not available; targets are asked directly, with basic_auth, authorization, oauth2 or a certificate")
 	})
 	if bearer || auth && m.AuthType == "" {
 		m.AuthType = "Bearer"
@@ -50,7 +54,51 @@ func (m *Module) parseClient(v draft.Value) error {
 	if (bearer || auth) && m.User+m.UserFile != "" {
 		err = errors.Join(err, v.Errorf("basic_auth and a token exclude each other; leave out one"))
 	}
+	if tokens && (bearer || auth || m.User+m.UserFile != "") {
+		err = errors.Join(err, v.Errorf("oauth2 and other credentials exclude each other; leave out one"))
+	}
 	return err
+}
+
+func (m *Module) parseOAuth(v draft.Value) error {
+	var o oauth.Options
+	known := []string{
+		"client_id", "client_secret", "client_secret_file", "scopes", "token_url", "endpoint_params", "tls_config", "grant_type",
+		"proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header", "client_secret_ref", "client_certificate_key_id", "client_certificate_key", "client_certificate_key_file", "client_certificate_key_ref",
+		"signature_algorithm", "iss", "audience", "claims",
+	}
+	err := v.Each(known, func(key string, v draft.Value) error {
+		var word string
+		switch key {
+		case "client_id":
+			return v.Word(&o.ClientID)
+		case "client_secret":
+			return hidden(v, &o.Secret)
+		case "client_secret_file":
+			return v.Word(&o.SecretFile)
+		case "scopes":
+			return v.Words(&o.Scopes)
+		case "token_url":
+			return o.Address(v)
+		case "endpoint_params":
+			return o.Param(v)
+		case "grant_type":
+			return v.OneOf(&word, "client_credentials")
+		case "tls_config":
+			var files HTTP
+			err := parseTLS(v, &files)
+			o.CA, o.Cert, o.Key, o.ServerName, o.Insecure = files.CA, files.Cert, files.Key, files.ServerName, files.Insecure
+			return err
+		}
+		return v.Errorf("this is not available; the token server is asked directly, with client_id and client_secret")
+	})
+	if err = errors.Join(err, o.Check(v)); err != nil {
+		return err
+	}
+	if m.Tokens, err = oauth.New(o); err != nil {
+		return v.Errorf("%w", err)
+	}
+	return nil
 }
 
 func hidden(v draft.Value, dst *secret.Value) error {
@@ -88,7 +136,7 @@ func (m *Module) parseAuthorization(v draft.Value) error {
 	})
 }
 
-func (m *Module) parseTLS(v draft.Value) error {
+func parseTLS(v draft.Value, m *HTTP) error {
 	known := []string{"ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify", "min_version", "max_version", "ca", "cert", "key", "ca_ref", "cert_ref", "key_ref"}
 	return v.Each(known, func(key string, v draft.Value) error {
 		var word string

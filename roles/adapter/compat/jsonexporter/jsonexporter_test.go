@@ -198,6 +198,10 @@ func TestClients(t *testing.T) {
 	if h.Token.Reveal() != "t" || h.AuthType != "Bearer" || h.Headers["Accept"] != "application/json" || strings.Contains(fmt.Sprint(h), "{t}") {
 		t.Errorf("module = %+v", h)
 	}
+	h = load("    http_client_config: {oauth2: {client_id: a, client_secret: b, token_url: 'http://x/token', scopes: [c], endpoint_params: {d: e}, tls_config: {insecure_skip_verify: true}}}")
+	if h.Tokens == nil {
+		t.Errorf("oauth2 is read as %+v; want a client for tokens", h)
+	}
 	h = load("    http_client_config: {authorization: {type: ApiKey, credentials_file: /f}, http_headers: {X-A: {values: [b]}}}")
 	if h.TokenFile != "/f" || h.AuthType != "ApiKey" || h.Headers["X-A"] != "b" {
 		t.Errorf("module = %+v", h)
@@ -226,22 +230,24 @@ func TestBodies(t *testing.T) {
 
 func TestLoadNamesPlaceAndRemedy(t *testing.T) {
 	for text, want := range map[string]string{
-		"modules: {}":                                                                      "there is no module",
-		"modules: {a: {metric: []}}":                                                       "a.yml:1:15: unknown key \"metric\", did you mean metrics?",
-		"modules: {a: {metrics: [{name: x}]}}":                                             "a.yml:1:25: the metric has no path",
-		"modules: {a: {metrics: [{path: x}]}}":                                             "no name",
-		"modules: {a: {metrics: [{name: 'x y', path: x}]}}":                                "cannot be the name of a metric",
-		"modules: {a: {metrics: [{name: x, path: '{.a'}]}}":                                "a.yml:1:41: path \"{.a\": a { is not closed",
-		"modules: {a: {metrics: [{name: x, path: x, type: list}]}}":                        "is none of value, object",
-		"modules: {a: {metrics: [{name: x, path: x, type: object}]}}":                      "has values",
-		"modules: {a: {metrics: [{name: x, path: x, values: {a: b}}]}}":                    "belong to metrics of type object",
-		"modules: {a: {metrics: [{name: x, path: x, labels: {a-b: c}}]}}":                  "cannot be the name of a label",
-		"modules: {a: {http_client_config: {oauth2: {}}}}":                                 "not available",
-		"modules: {a: {http_client_config: {proxy_url: x}}}":                               "not available",
-		"modules: {a: {http_client_config: {tls_config: {ca: x}}}}":                        "ca_file",
-		"modules: {a: {http_client_config: {bearer_token: x, basic_auth: {username: y}}}}": "exclude each other",
-		"modules: {a: {body: {content: '{{ env `HOME` }}', templatize: true}}}":            "function \"env\" not defined",
-		"modules: {a: {http_client_config: {http_headers: {a: {files: [b]}}}}}":            "one value",
+		"modules: {}":                                                                                       "there is no module",
+		"modules: {a: {metric: []}}":                                                                        "a.yml:1:15: unknown key \"metric\", did you mean metrics?",
+		"modules: {a: {metrics: [{name: x}]}}":                                                              "a.yml:1:25: the metric has no path",
+		"modules: {a: {metrics: [{path: x}]}}":                                                              "no name",
+		"modules: {a: {metrics: [{name: 'x y', path: x}]}}":                                                 "cannot be the name of a metric",
+		"modules: {a: {metrics: [{name: x, path: '{.a'}]}}":                                                 "a.yml:1:41: path \"{.a\": a { is not closed",
+		"modules: {a: {metrics: [{name: x, path: x, type: list}]}}":                                         "is none of value, object",
+		"modules: {a: {metrics: [{name: x, path: x, type: object}]}}":                                       "has values",
+		"modules: {a: {metrics: [{name: x, path: x, values: {a: b}}]}}":                                     "belong to metrics of type object",
+		"modules: {a: {metrics: [{name: x, path: x, labels: {a-b: c}}]}}":                                   "cannot be the name of a label",
+		"modules: {a: {http_client_config: {oauth2: {}}}}":                                                  "the client's id is missing",
+		"modules: {a: {http_client_config: {oauth2: {client_id: a, token_url: 'http://x', proxy_url: y}}}}": "not available",
+		"modules: {a: {http_client_config: {bearer_token: t, oauth2: {client_id: a, client_secret: b, token_url: 'http://x'}}}}": "exclude each other",
+		"modules: {a: {http_client_config: {proxy_url: x}}}":                                                                     "not available",
+		"modules: {a: {http_client_config: {tls_config: {ca: x}}}}":                                                              "ca_file",
+		"modules: {a: {http_client_config: {bearer_token: x, basic_auth: {username: y}}}}":                                       "exclude each other",
+		"modules: {a: {body: {content: '{{ env `HOME` }}', templatize: true}}}":                                                  "function \"env\" not defined",
+		"modules: {a: {http_client_config: {http_headers: {a: {files: [b]}}}}}":                                                  "one value",
 	} {
 		if _, err := Load("a.yml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Load(%s) = %v; want %s", text, err, want)

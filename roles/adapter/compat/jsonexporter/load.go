@@ -7,7 +7,7 @@
 //   - a series that comes twice is dropped and counted; it answers with status 500
 //   - a filter compares numbers with numbers; it refuses to, since its own numbers are of another type than those of the document
 //   - a label with an empty value is left out, which Prometheus takes for the same
-//   - unknown keys, types and template functions are errors when the file is read, with file and line, as are range and end in paths, OAuth 2, proxies and certificates within the file
+//   - unknown keys, types and template functions are errors when the file is read, with file and line, as are range and end in paths, proxies and certificates within the file
 package jsonexporter
 
 import (
@@ -21,6 +21,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/order"
 	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/oauth"
 	"github.com/sidecar-kit/sidecar/roles/adapter/page"
 )
 
@@ -55,6 +56,7 @@ type HTTP struct {
 	CA, Cert, Key, ServerName string
 	Insecure                  bool
 	NoRedirects               bool
+	Tokens                    *oauth.Client // of oauth2, nil without
 }
 
 type metric struct {
