@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/tlsconf"
 	"github.com/sidecar-kit/sidecar/roles/adapter/emit"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 	"github.com/sidecar-kit/sidecar/roles/adapter/view"
 )
 
@@ -24,6 +25,11 @@ type pusher struct {
 
 func newPusher(p *viewPlan, v *view.View, grace time.Duration) (*pusher, error) {
 	e, client, err := p.emit.make(grace, func(ctx context.Context) model.Page {
+		if end, ok := ctx.Deadline(); ok {
+			limited, cancel := source.Patience(ctx, time.Until(end).Round(time.Millisecond), "timeout of push")
+			defer cancel()
+			ctx = limited
+		}
 		page, err := v.Page(ctx)
 		if err != nil {
 			return model.Page{} // its sources say why

@@ -39,6 +39,17 @@ type Spec struct {
 	Do      Doer
 }
 
+// late is why the context of a look ends.
+type late time.Duration
+
+// Error implements error.
+func (l late) Error() string {
+	return fmt.Sprintf("no answer within %s (timeout of the check)", time.Duration(l))
+}
+
+// Timeout makes it an error of the network, as those who look for these know it.
+func (l late) Timeout() bool { return true }
+
 // State is what is known of a check. It does not change.
 type State struct {
 	Spec   *Spec
@@ -149,7 +160,7 @@ func (b *Board) look(ctx context.Context, i int, slot chan struct{}) {
 		b.record(i, Result{Detail: "the look before has not ended"}, begun, 0)
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, s.Timeout)
+	limited, cancel := context.WithTimeoutCause(ctx, s.Timeout, late(s.Timeout))
 	defer cancel()
 	seen := make(chan Result, 1)
 	go func() {
@@ -161,15 +172,15 @@ func (b *Board) look(ctx context.Context, i int, slot chan struct{}) {
 		}()
 		seen <- s.Do(limited)
 	}()
-	late := time.NewTimer(s.Timeout + 50*time.Millisecond) // what keeps to its context says more than we do
-	defer late.Stop()
+	over := time.NewTimer(s.Timeout + 50*time.Millisecond) // what keeps to its context says more than we do
+	defer over.Stop()
 	select {
 	case r := <-seen:
 		if ctx.Err() == nil {
 			b.record(i, r, begun, time.Since(begun))
 		}
-	case <-late.C:
-		b.record(i, Result{Detail: fmt.Sprintf("no answer within %s", s.Timeout)}, begun, time.Since(begun))
+	case <-over.C:
+		b.record(i, Result{Detail: late(s.Timeout).Error()}, begun, time.Since(begun))
 	case <-ctx.Done():
 	}
 }

@@ -135,6 +135,18 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+func TestACheckOverHTTPHasTheTimeoutOfTheCheck(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer server.Close()
+	s, err := parse(t, "{http: {url: '"+server.URL+"/', expect: '.'}, timeout: 50ms}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.Do(t.Context()); r.OK || !strings.Contains(r.Detail, "no answer within 150ms") {
+		t.Errorf("Do = %+v; want no answer soon after 50ms, the timeout of the check", r)
+	}
+}
+
 func TestSelector(t *testing.T) {
 	for _, text := range []string{"a", "a_b:c", `a{b="c"}`, `a{b!="c",d=~"e|f",g!~"h.*"}`, `a{b="}\",{"}`} {
 		var s selector

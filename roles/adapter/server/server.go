@@ -223,7 +223,7 @@ func (c *Conn) Encrypt(ctx context.Context, o *Options) error {
 // Reason is err, or why the context ended if that is what it comes from.
 func Reason(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return errors.New("no answer in time")
+		return context.Cause(ctx)
 	}
 	return err
 }
