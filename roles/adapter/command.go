@@ -105,7 +105,7 @@ func flags(c *Config) []cli.Flag {
 		word(&c.Compat, "compat", "`KIND` of another program's config file, which is read as it is: json_exporter, statsd_exporter or blackbox_exporter; FILE follows all flags, or =FILE the kind"),
 		word(&c.CompatFile, "compat-file", "`FILE` of --compat"),
 		word(&c.Module, "module", "`NAME` of the module of --compat json_exporter that --from is read by; default without it"),
-		list(&c.ProbeAllow, "probe-allow", "`TARGET` that /probe of --compat may be asked about: HOST, HOST:PORT, *.DOMAIN or a network such as 10.1.0.0/16; without any there is no /probe. May be repeated"),
+		list(&c.ProbeAllow, "probe-allow", "`TARGET` that /probe of --compat may be asked about: HOST, HOST:PORT, *.DOMAIN, a network such as 10.1.0.0/16, or unix:///PATH; without any there is no /probe. May be repeated"),
 	}
 }
 
