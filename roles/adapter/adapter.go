@@ -39,8 +39,7 @@ type Adapter struct {
 	server  *web.Server
 	live    atomic.Pointer[works]
 
-	mu   sync.Mutex
-	said map[string]string // by source: the last complaint that was logged
+	said complaints
 }
 
 // works is a configuration at work.
@@ -58,7 +57,7 @@ type works struct {
 
 // New makes the role.
 func New(cfg *Config, env role.Env) (*Adapter, error) {
-	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), said: map[string]string{}}
+	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests)}
 	a.metrics = newMetrics(env.Metrics, a)
 	env.Status.Live(a.facts)
 	return a, nil
@@ -216,39 +215,43 @@ func (a *Adapter) fetch(ctx context.Context, name string) source.Result {
 	return source.Result{Err: errors.New("no source has that name any more"), At: time.Now()}
 }
 
-// heard logs what changed about a source: that it began to fail, with why, and that it is well again.
+// heard logs what changed about a source: that it began to fail, with why, another reason, and that it is well again.
 func (a *Adapter) heard(f *feed, r source.Result) source.Result {
 	complaint := ""
 	if r.Err != nil {
 		complaint = r.Err.Error()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before := a.said[f.plan.name]
-	if (complaint == "") == (before == "") {
-		return r
+	name := f.plan.name
+	switch a.said.hear("source "+name, complaint, time.Now()) {
+	case wellAgain:
+		a.log.Info().Str("source", name).Msg("the source answers again")
+		a.env.Status.Event("info", "source "+name+" answers again")
+	case failsNow:
+		a.log.Warn().Str("source", name).Str("err", complaint).Msg("the source gives nothing that can be used")
+		a.env.Status.Event("warn", "source "+name+": "+complaint)
+	case failsOtherwise:
+		a.log.Warn().Str("source", name).Str("err", complaint).Msg("the source gives nothing that can be used, for another reason")
 	}
-	a.said[f.plan.name] = complaint
-	if complaint == "" {
-		a.log.Info().Str("source", f.plan.name).Msg("the source answers again")
-		a.env.Status.Event("info", "source "+f.plan.name+" answers again")
-		return r
-	}
-	a.log.Warn().Str("source", f.plan.name).Str("err", complaint).Msg("the source gives nothing that can be used")
-	a.env.Status.Event("warn", "source "+f.plan.name+": "+complaint)
 	return r
 }
 
-// turned is told when a check changes.
-func (a *Adapter) turned(st check.State) {
-	e := a.log.Info()
-	word := "ok"
+// turned is told when a check changes, and each time it fails again.
+func (a *Adapter) turned(st check.State, turned bool) {
+	name, complaint := st.Spec.Name, ""
+	e, word, level := a.log.Info(), "ok", "info"
 	if !st.OK {
-		e, word = a.log.Warn(), "failed"
+		complaint = "failed: " + st.Last.Detail
+		e, word, level = a.log.Warn(), "failed", "warn"
 	}
-	e.Str("check", st.Spec.Name).Str("kind", st.Spec.Kind).Str("detail", st.Last.Detail).Msg("check " + word)
-	level := map[bool]string{true: "info", false: "warn"}[st.OK]
-	a.env.Status.Event(level, "check "+st.Spec.Name+" "+word)
+	what := a.said.hear("check "+name, complaint, time.Now())
+	e = e.Str("check", name).Str("kind", st.Spec.Kind).Str("detail", st.Last.Detail)
+	switch {
+	case turned:
+		e.Msg("check " + word)
+		a.env.Status.Event(level, "check "+name+" "+word)
+	case what == failsOtherwise:
+		e.Msg("check failed, for another reason")
+	}
 }
 
 func (a *Adapter) announce(w *works) {

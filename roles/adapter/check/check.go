@@ -83,12 +83,12 @@ type Board struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
-	notice  func(State)
+	notice  func(st State, turned bool)
 }
 
 // New makes a board. What other knew of checks that are the same object in specs is kept; other may be nil. notice is told each change of
-// OK, one at a time; nil is nobody.
-func New(specs []*Spec, other *Board, notice func(State)) *Board {
+// OK, and each look that fails of a check that stays failed, one at a time; nil is nobody.
+func New(specs []*Spec, other *Board, notice func(st State, turned bool)) *Board {
 	b := &Board{specs: specs, states: make([]atomic.Pointer[State], len(specs)), changed: make(chan struct{}), notice: notice}
 	for i, s := range specs {
 		first := &State{Spec: s}
@@ -209,14 +209,16 @@ func (b *Board) record(i int, r Result, begun time.Time, took time.Duration) {
 		next.Since = next.At
 	}
 	b.states[i].Store(&next)
-	if !turned {
+	if !turned && (next.OK || r.OK) {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	close(b.changed)
-	b.changed = make(chan struct{})
+	if turned {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
 	if b.notice != nil {
-		b.notice(next)
+		b.notice(next, turned)
 	}
 }
