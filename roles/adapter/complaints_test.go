@@ -22,7 +22,11 @@ func TestComplaintsAreNewsOnce(t *testing.T) {
 		{time.Minute, "7 is above 5", failsOtherwise},
 		{0, "", wellAgain},
 		{0, "", nothingNew},
+		{0, "7 is above 5", nothingNew}, // it comes and goes
+		{0, "", nothingNew},
 		{0, "500", failsNow},
+		{0, "", wellAgain},
+		{time.Minute, "500", failsNow},
 	} {
 		now = now.Add(step.after)
 		if got := c.hear("a", step.text, now); got != step.want {

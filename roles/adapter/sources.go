@@ -23,6 +23,7 @@ import (
 type sourcePlan struct {
 	name    string
 	value   draft.Value // what it was made of: a reload keeps a source whose value is the same
+	modules string      // the file of --compat, where it is read by one of its modules
 	format  string
 	pull    source.Options
 	push    *pushPlan // nil: it is pulled
