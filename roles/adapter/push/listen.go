@@ -196,8 +196,17 @@ func (t *Table) chunk(body []byte, now int64) {
 	t.reader.lines(body, now)
 }
 
+// Allows says whether somebody may send bodies over HTTP, and counts who may not.
+func (t *Table) Allows(from netip.Addr) bool {
+	ok := len(t.opts.Allow) == 0 || t.allowed(from)
+	if !ok {
+		t.count1(func(s *Stats) { s.Refused++ })
+	}
+	return ok
+}
+
 func (t *Table) allowed(from netip.Addr) bool {
-	from = from.Unmap()
+	from = from.Unmap().WithZone("")
 	for _, p := range t.opts.Allow {
 		if p.Contains(from) {
 			return true
