@@ -52,6 +52,8 @@ func TestComplaints(t *testing.T) {
 		"{tls: {address: 'a:1', min-vald: 1h}}":               "did you mean",
 		"{process: {}}":                                       "want one of name",
 		"{mysql: {address: 'u:hunter2@h'}}":                   "user and password-file are keys of their own",
+		"{mysql: 'u:hunter2@h'}":                              "user and password-file are keys of their own",
+		"{redis: 'redis://u:hunter2@h'}":                      "user and password-file are keys of their own",
 		"{postgres: {query: 'x'}}":                            "want address or dsn-file",
 		"{redis: {address: 'a', role: slave}}":                "role",
 	} {
