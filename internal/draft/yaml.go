@@ -66,11 +66,51 @@ func (w *walk) value(n *yaml.Node) Value {
 		}
 	case n.Kind == yaml.MappingNode:
 		v.Shape = Map
+		var base []Pair
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			v.Pairs = append(v.Pairs, Pair{Key: n.Content[i].Value, Place: place(w.path, n.Content[i]), Value: w.value(n.Content[i+1])})
+			key, below := n.Content[i], w.value(n.Content[i+1])
+			if key.Tag == "!!merge" {
+				base = append(base, w.merged(place(w.path, key), below)...)
+				continue
+			}
+			v.Pairs = append(v.Pairs, Pair{Key: key.Value, Place: place(w.path, key), Value: below})
+		}
+		if len(base) > 0 {
+			v.Pairs = over(v.Pairs, base)
 		}
 	}
 	return v
+}
+
+// over are the pairs of own, and those of base whose keys are not there yet.
+func over(own, base []Pair) []Pair {
+	there := map[string]bool{}
+	for _, p := range own {
+		there[p.Key] = true
+	}
+	for _, p := range base {
+		if !there[p.Key] {
+			there[p.Key] = true
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
+// merged are the pairs that "<<" brings, those of earlier mappings first.
+func (w *walk) merged(place string, v Value) []Pair {
+	switch v.Shape {
+	case Map:
+		return v.Pairs
+	case List:
+		var all []Pair
+		for _, item := range v.Items {
+			all = append(all, w.merged(place, item)...)
+		}
+		return all
+	}
+	w.err = errors.Join(w.err, errors.New(place+": <<: want a mapping, or a list of mappings"))
+	return nil
 }
 
 func place(path string, n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }

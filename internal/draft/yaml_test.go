@@ -22,6 +22,25 @@ func TestParseKeepsPlaces(t *testing.T) {
 	}
 }
 
+func TestMergedKeys(t *testing.T) {
+	v, err := Parse("a.yaml", []byte("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {x: 5, <<: [*a, *b]}\nd: {<<: *a}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range map[int]string{2: "x=5 y=2 z=4", 3: "x=1 y=2"} {
+		var got []string
+		for _, p := range v.Pairs[i].Value.Pairs {
+			got = append(got, p.Key+"="+p.Value.Text)
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s = %s; want %s", v.Pairs[i].Key, text, want)
+		}
+	}
+	if _, err := Parse("a.yaml", []byte("a: {<<: 1}\n")); err == nil || !strings.Contains(err.Error(), "a.yaml:1:5: <<: want a mapping") {
+		t.Errorf("Parse = %v; want an error with the place", err)
+	}
+}
+
 func TestAliasesOfAliasesAreBounded(t *testing.T) {
 	var bomb strings.Builder
 	bomb.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")

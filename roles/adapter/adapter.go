@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,11 +38,12 @@ type Adapter struct {
 	metrics *metrics
 	opened  *health.Check
 	server  *web.Server
+	answers *answer.Handler
 	live    atomic.Pointer[works]
 	rest    *resting
+	leaving sync.WaitGroup // push views that another configuration has not, until they have sent what they had
 
-	mu   sync.Mutex
-	said map[string]string // by source: the last complaint that was logged
+	said complaints
 }
 
 // works is a configuration at work.
@@ -52,14 +54,15 @@ type works struct {
 	pushes  []*pusher
 	specs   map[string]kept
 	board   *check.Board
-	answers *answer.Handler
-	stop    context.CancelFunc // of checks and push views
+	stop    context.CancelFunc // of checks
 	done    sync.WaitGroup
 }
 
 // New makes the role.
 func New(cfg *Config, env role.Env) (*Adapter, error) {
-	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), rest: newResting(memory.Rest), said: map[string]string{}}
+	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), rest: newResting(memory.Rest)}
+	a.answers = answer.New(check.New(nil, nil, nil))
+	a.answers.Trusted = web.Trusted
 	a.metrics = newMetrics(env.Metrics, a)
 	env.Status.Live(a.facts)
 	return a, nil
@@ -74,9 +77,11 @@ func (a *Adapter) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer a.rest.timer.Stop()
-	if err := a.secure(life); err != nil {
+	use, err := a.secure()
+	if err != nil {
 		return err
 	}
+	use(life)
 	changed := a.changes(ctx)
 	if err := a.put(life, p); err != nil {
 		a.farewell(ctx)
@@ -141,12 +146,33 @@ func (a *Adapter) put(ctx context.Context, p *plan) error {
 		old.halt()
 	}
 	a.live.Store(w)
+	a.answers.Use(w.board)
 	w.done.Go(func() { w.board.Run(running) })
-	for _, p := range w.pushes {
-		w.done.Go(func() { p.run(running, a.log) })
-	}
+	a.push(ctx, w, old)
 	a.announce(w)
 	return nil
+}
+
+// push starts the push views that are new. Those that are no more send what they have, while the others work already.
+func (a *Adapter) push(ctx context.Context, w, old *works) {
+	for _, p := range w.pushes {
+		p.start(ctx, a.log) // it has no effect on one that goes on
+	}
+	if old == nil {
+		return
+	}
+	for _, p := range old.pushes {
+		if !slices.Contains(w.pushes, p) {
+			a.leaving.Go(func() { a.end(p) })
+		}
+	}
+}
+
+// end lets a push view send what it has, and says what could not be sent.
+func (a *Adapter) end(p *pusher) {
+	if left := p.end(); left > 0 {
+		a.log.Warn().Str("view", p.plan.path).Uint64("payloads", left).Msg("not everything could be pushed in time; it is lost and counted")
+	}
 }
 
 // reopen takes back what was closed for a configuration that could not be put in force.
@@ -158,7 +184,7 @@ func (a *Adapter) reopen(ctx context.Context, gone []*feed) {
 	}
 }
 
-// halt ends what works do by themselves.
+// halt ends checks.
 func (w *works) halt() {
 	w.stop()
 	w.done.Wait()
@@ -182,7 +208,10 @@ func (w *works) without(next *works) (gone []*feed) {
 func (a *Adapter) farewell(ctx context.Context) {
 	grace, cancel := a.env.Grace(ctx)
 	defer cancel()
-	a.server.Close(grace)
+	a.answers.Close()
+	half, enough := context.WithTimeout(grace, a.env.Drain/2) // most of the other half is for what is pushed
+	defer enough()
+	a.server.Close(half)
 	w := a.live.Load()
 	if w == nil {
 		return
@@ -191,18 +220,14 @@ func (a *Adapter) farewell(ctx context.Context) {
 		f.close()
 	}
 	w.stop()
+	for _, p := range w.pushes {
+		a.leaving.Go(func() { a.end(p) })
+	}
 	done := make(chan struct{})
-	go func() { w.done.Wait(); close(done) }()
+	go func() { w.done.Wait(); a.leaving.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-grace.Done():
-	}
-	left := uint64(0)
-	for _, p := range w.pushes {
-		left += p.left()
-	}
-	if left > 0 {
-		a.log.Warn().Uint64("payloads", left).Msg("not everything could be pushed in time; it is lost and counted")
 	}
 }
 
@@ -216,41 +241,6 @@ func (a *Adapter) fetch(ctx context.Context, name string) source.Result {
 		}
 	}
 	return source.Result{Err: errors.New("no source has that name any more"), At: time.Now()}
-}
-
-// heard logs what changed about a source: that it began to fail, with why, and that it is well again.
-func (a *Adapter) heard(f *feed, r source.Result) source.Result {
-	complaint := ""
-	if r.Err != nil {
-		complaint = r.Err.Error()
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before := a.said[f.plan.name]
-	if (complaint == "") == (before == "") {
-		return r
-	}
-	a.said[f.plan.name] = complaint
-	if complaint == "" {
-		a.log.Info().Str("source", f.plan.name).Msg("the source answers again")
-		a.env.Status.Event("info", "source "+f.plan.name+" answers again")
-		return r
-	}
-	a.log.Warn().Str("source", f.plan.name).Str("err", complaint).Msg("the source gives nothing that can be used")
-	a.env.Status.Event("warn", "source "+f.plan.name+": "+complaint)
-	return r
-}
-
-// turned is told when a check changes.
-func (a *Adapter) turned(st check.State) {
-	e := a.log.Info()
-	word := "ok"
-	if !st.OK {
-		e, word = a.log.Warn(), "failed"
-	}
-	e.Str("check", st.Spec.Name).Str("kind", st.Spec.Kind).Str("detail", st.Last.Detail).Msg("check " + word)
-	level := map[bool]string{true: "info", false: "warn"}[st.OK]
-	a.env.Status.Event(level, "check "+st.Spec.Name+" "+word)
 }
 
 func (a *Adapter) announce(w *works) {
@@ -277,19 +267,18 @@ func specsOf(b *check.Board) (all []*check.Spec) {
 	return all
 }
 
-// secure reads --web-config.
-func (a *Adapter) secure(ctx context.Context) error {
+// secure reads --web-config and what it names, and returns what puts that in force.
+func (a *Adapter) secure() (use func(ctx context.Context), err error) {
 	conf := &web.Config{}
 	if a.cfg.WebConfig != "" {
-		var err error
 		if conf, err = web.Load(a.cfg.WebConfig); err != nil {
-			return fmt.Errorf("--web-config: %w", err)
+			return nil, fmt.Errorf("--web-config: %w", err)
 		}
 	}
-	if err := a.server.Use(ctx, conf); err != nil {
-		return fmt.Errorf("--web-config: %w", err)
+	if use, err = a.server.Ready(conf); err != nil {
+		return nil, fmt.Errorf("--web-config: %w", err)
 	}
-	return nil
+	return use, nil
 }
 
 // handlers are the addresses and what is answered there.

@@ -9,13 +9,11 @@ import (
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
-	"github.com/sidecar-kit/sidecar/roles/adapter/answer"
 	"github.com/sidecar-kit/sidecar/roles/adapter/check"
 	"github.com/sidecar-kit/sidecar/roles/adapter/merge"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 	"github.com/sidecar-kit/sidecar/roles/adapter/view"
-	"github.com/sidecar-kit/sidecar/roles/adapter/web"
 )
 
 // same is whether two values say the same; where they stand does not matter.
@@ -36,7 +34,7 @@ func bare(v draft.Value) draft.Value {
 
 // goesOn is whether a source that is at work is what the new plan says, with all that its files said.
 func (f *feed) goesOn(p *sourcePlan) bool {
-	return f.plan.name == p.name && same(f.plan.value, p.value) && reflect.DeepEqual(f.plan.push, p.push)
+	return f.plan.name == p.name && f.plan.modules == p.modules && same(f.plan.value, p.value) && reflect.DeepEqual(f.plan.push, p.push)
 }
 
 // build makes works. Feeds of old that are the same go on, with what they know; fresh are the others.
@@ -66,7 +64,9 @@ func (a *Adapter) build(p *plan, old *works) (w *works, fresh []*feed, err error
 		return nil, nil, err
 	}
 	for i := range p.views {
-		errs = append(errs, a.addView(w, &p.views[i]))
+		if !w.keepView(&p.views[i], old) {
+			errs = append(errs, a.addView(w, &p.views[i]))
+		}
 	}
 	var kept map[string]kept
 	var board *check.Board
@@ -76,16 +76,40 @@ func (a *Adapter) build(p *plan, old *works) (w *works, fresh []*feed, err error
 	specs, mine, err := p.checks.specs(p.names(), a.fetch, kept)
 	w.specs = mine
 	w.board = check.New(specs, board, a.turned)
-	w.answers = &answer.Handler{Board: w.board, Trusted: web.Trusted}
 	return w, fresh, errors.Join(append(errs, err)...)
+}
+
+// keepView takes over a view of old that is the same and has the same sources, with its counters and what it has not pushed yet.
+func (w *works) keepView(p *viewPlan, old *works) bool {
+	if old == nil {
+		return false
+	}
+	for i, v := range old.views {
+		was := &old.plan.views[i]
+		if was.path != p.path || !same(was.value, p.value) || !slices.EqualFunc(was.from, p.from, func(a, b string) bool { return a == b && old.feed(a) == w.feed(b) }) {
+			continue
+		}
+		w.views = append(w.views, v)
+		for _, push := range old.pushes {
+			if push.plan.path == p.path {
+				w.pushes = append(w.pushes, push)
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// feed is the source of that name.
+func (w *works) feed(name string) *feed {
+	return w.sources[slices.IndexFunc(w.sources, func(f *feed) bool { return f.plan.name == name })]
 }
 
 // addView makes a view, and what pushes it.
 func (a *Adapter) addView(w *works, p *viewPlan) error {
 	var inputs []view.Input
 	for _, name := range p.from {
-		at := slices.IndexFunc(w.sources, func(f *feed) bool { return f.plan.name == name })
-		f := w.sources[at]
+		f := w.feed(name)
 		inputs = append(inputs, view.Input{Name: name, Fetch: func(ctx context.Context) source.Result { return a.heard(f, f.fetch(ctx)) }})
 	}
 	choose, err := chooser(p)
@@ -100,7 +124,7 @@ func (a *Adapter) addView(w *works, p *viewPlan) error {
 	if p.emit == nil {
 		return nil
 	}
-	push, err := newPusher(p, v, max(time.Second, a.env.Drain/2))
+	push, err := newPusher(p, v, max(time.Millisecond, a.env.Drain*2/5), func(err error) { a.pushed(p.path, err) })
 	if err == nil {
 		w.pushes = append(w.pushes, push)
 	}

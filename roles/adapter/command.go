@@ -101,11 +101,11 @@ func flags(c *Config) []cli.Flag {
 		word(&c.WebConfig, "web-config", "`FILE` with TLS, users, tokens and allowed addresses for --listen, in the format of Prometheus' exporters"),
 		&cli.DurationFlag{Name: "timeout", Destination: &c.Timeout, Usage: "most time of an answer; a scraper's X-Prometheus-Scrape-Timeout-Seconds makes it shorter"},
 		&cli.DurationFlag{Name: "timeout-offset", Destination: &c.Offset, Usage: "time taken off what a scraper says, so that the answer reaches it in time"},
-		&cli.IntFlag{Name: "max-requests", Destination: &c.MaxRequests, Usage: "most requests that are answered at once; others get 503"},
+		&cli.IntFlag{Name: "max-requests", Destination: &c.MaxRequests, Usage: "most requests that are answered at once, probes aside; others get 503"},
 		word(&c.Compat, "compat", "`KIND` of another program's config file, which is read as it is: json_exporter, statsd_exporter or blackbox_exporter; FILE follows all flags, or =FILE the kind"),
 		word(&c.CompatFile, "compat-file", "`FILE` of --compat"),
 		word(&c.Module, "module", "`NAME` of the module of --compat json_exporter that --from is read by; default without it"),
-		list(&c.ProbeAllow, "probe-allow", "`TARGET` that /probe of --compat may be asked about: HOST, HOST:PORT, *.DOMAIN or a network such as 10.1.0.0/16; without any there is no /probe. May be repeated"),
+		list(&c.ProbeAllow, "probe-allow", "`TARGET` that /probe of --compat may be asked about: HOST, HOST:PORT, *.DOMAIN, a network such as 10.1.0.0/16, or unix:///PATH; without any there is no /probe. May be repeated"),
 	}
 }
 

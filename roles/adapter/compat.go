@@ -33,6 +33,7 @@ type compat struct {
 	json  *jsonexporter.Config
 	black *blackbox.Config
 	file  string
+	text  string // of the file
 }
 
 // placeFile is what the argument of --compat KIND FILE stands for.
@@ -84,7 +85,7 @@ func (c *Config) readCompat() (*compat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--compat %s: %w", kind, err)
 	}
-	p := &compat{kind: kind, allow: list, file: file}
+	p := &compat{kind: kind, allow: list, file: file, text: string(text)}
 	switch kind {
 	case jsonExporter:
 		p.json, err = jsonexporter.Load(file, text)
@@ -157,7 +158,7 @@ func (r *reading) readModule(s *sourcePlan, v draft.Value, c *compat, module str
 	if m == nil {
 		return v.Errorf("module %s: %s has no module of that name%s", module, c.file, suggest.DidYouMean("", module, slices.Sorted(maps.Keys(c.json.Modules))))
 	}
-	r.module = m.Decode
+	r.module, s.modules = m.Decode, c.text
 	return applyModule(&s.pull, m, nil)
 }
 

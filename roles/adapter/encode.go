@@ -48,14 +48,10 @@ func chooser(p *viewPlan) (func(accept string) view.Encoder, error) {
 	case auto:
 		return func(accept string) view.Encoder { return textEncoder(expo.Negotiate(accept)) }, nil
 	case prometheus:
-		e := textEncoder(model.Text, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
-		return func(string) view.Encoder { return e }, nil
+		return func(accept string) view.Encoder { return textEncoder(model.Text, expo.ContentType(accept, model.Text)) }, nil
 	case openmetrics:
 		return func(accept string) view.Encoder {
-			if d, kind := expo.Negotiate(accept); d == model.OpenMetrics {
-				return textEncoder(d, kind)
-			}
-			return textEncoder(model.OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores")
+			return textEncoder(model.OpenMetrics, expo.ContentType(accept, model.OpenMetrics))
 		}, nil
 	}
 	encode, kind := lines(p.format)

@@ -19,27 +19,30 @@ func (a *Adapter) mux(w *works, addr string) http.Handler {
 			at = w.plan.listen
 		}
 		if p.emit == nil && at == addr {
-			paths[p.path] = a.rest.after(v)
+			paths[p.path] = a.rest.after(a.server.Limited(v))
 		}
 	}
 	if addr == w.plan.listen {
 		a.receivers(w, paths)
 		if w.plan.compat.probes() {
-			add(paths, "/probe", w.plan.compat.handler(a))
+			add(paths, "/probe", a.server.Limited(w.plan.compat.handler(a)))
 		}
 	}
 	checks := !w.plan.checks.empty()
-	grpc := w.answers.GRPC()
+	grpc := a.answers.GRPC()
+	watch := a.server.Limited(grpc)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if h := paths[r.URL.Path]; h != nil {
 			h.ServeHTTP(rw, r)
 			return
 		}
 		switch path := r.URL.Path; {
+		case checks && path == answer.GRPCPath+"Watch": // it goes on for as long as the client wants
+			watch.ServeHTTP(rw, r)
 		case checks && strings.HasPrefix(path, answer.GRPCPath):
 			grpc.ServeHTTP(rw, r)
 		case checks && isAnswer(path):
-			w.answers.ServeHTTP(rw, r)
+			a.answers.ServeHTTP(rw, r)
 		case path == "/":
 			index(rw, paths, checks)
 		default:

@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/tlsconf"
 	"github.com/sidecar-kit/sidecar/roles/adapter/emit"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/source"
 	"github.com/sidecar-kit/sidecar/roles/adapter/view"
 )
 
@@ -20,10 +21,18 @@ type pusher struct {
 	plan    *viewPlan
 	emitter *emit.Emitter
 	tls     *tlsconf.Client
+
+	stop context.CancelFunc // nil before start
+	done chan struct{}
 }
 
-func newPusher(p *viewPlan, v *view.View, grace time.Duration) (*pusher, error) {
-	e, client, err := p.emit.make(grace, func(ctx context.Context) model.Page {
+func newPusher(p *viewPlan, v *view.View, grace time.Duration, said func(error)) (*pusher, error) {
+	e, client, err := p.emit.make(grace, said, func(ctx context.Context) model.Page {
+		if end, ok := ctx.Deadline(); ok {
+			limited, cancel := source.Patience(ctx, time.Until(end).Round(time.Millisecond), "timeout of push")
+			defer cancel()
+			ctx = limited
+		}
 		page, err := v.Page(ctx)
 		if err != nil {
 			return model.Page{} // its sources say why
@@ -33,21 +42,34 @@ func newPusher(p *viewPlan, v *view.View, grace time.Duration) (*pusher, error) 
 	if err != nil {
 		return nil, fmt.Errorf("view %s: %w", p.path, err)
 	}
-	return &pusher{p, e, client}, nil
+	return &pusher{plan: p, emitter: e, tls: client}, nil
 }
 
-// run pushes until ctx ends, and then what there is by then.
-func (p *pusher) run(ctx context.Context, log zerolog.Logger) {
+// start pushes until end, if it does not yet.
+func (p *pusher) start(ctx context.Context, log zerolog.Logger) {
+	if p.stop != nil {
+		return
+	}
+	ctx, p.stop = context.WithCancel(ctx)
+	p.done = make(chan struct{})
 	if p.tls != nil {
 		go func() { _ = p.tls.Run(ctx) }()
 	}
-	if err := p.emitter.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		log.Error().AnErr("err", err).Str("view", p.plan.path).Msg("pushing ended")
-	}
+	go func() {
+		defer close(p.done)
+		if err := p.emitter.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			log.Error().AnErr("err", err).Str("view", p.plan.path).Msg("pushing ended")
+		}
+	}()
 }
 
-// left is how many payloads were lost.
-func (p *pusher) left() uint64 { return p.emitter.Stats().Dropped }
+// end pushes what there is, for as long as it may, and returns how many payloads were lost by that.
+func (p *pusher) end() uint64 {
+	before := p.emitter.Stats().Dropped
+	p.stop()
+	<-p.done
+	return p.emitter.Stats().Dropped - before
+}
 
 func (p *pusher) describe() string {
 	s := p.emitter.Stats()

@@ -192,9 +192,9 @@ func (e *emitPlan) encoder() emit.Encode {
 }
 
 // make makes the emitter.
-func (e *emitPlan) make(grace time.Duration, collect func(ctx context.Context) model.Page) (*emit.Emitter, *tlsconf.Client, error) {
+func (e *emitPlan) make(grace time.Duration, said func(error), collect func(ctx context.Context) model.Page) (*emit.Emitter, *tlsconf.Client, error) {
 	o := e.o
-	o.Encode, o.Grace = e.encoder(), grace
+	o.Encode, o.Grace, o.Said = e.encoder(), grace, said
 	var client *tlsconf.Client
 	if u, err := url.Parse(e.to); err == nil && u.Scheme == "https" {
 		conf := e.tls

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/influx"
@@ -28,14 +29,25 @@ func (a *Adapter) receivers(w *works, paths map[string]http.Handler) {
 		}
 		switch f.plan.format {
 		case influxWord:
-			h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { takeInflux(f, rw, r) })
+			h := a.taking(f, takeInflux)
 			add(paths, "/write", h)
 			add(paths, "/api/v2/write", h)
 			add(paths, "/ping", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) }))
 		case otlpWord:
-			add(paths, "/v1/metrics", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { takeOTLP(f, rw, r) }))
+			add(paths, "/v1/metrics", a.taking(f, takeOTLP))
 		}
 	}
+}
+
+// taking is take for those whom the source allows.
+func (a *Adapter) taking(f *feed, take func(f *feed, w http.ResponseWriter, r *http.Request)) http.Handler {
+	return a.server.Limited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && !f.table.Allows(at.Addr()) {
+			http.Error(w, "forbidden: this address is not in allow of the source", http.StatusForbidden)
+			return
+		}
+		take(f, w, r)
+	}))
 }
 
 var errTooBig = errors.New("the body is too large")

@@ -58,13 +58,16 @@ func (a *Adapter) reload(ctx context.Context, why string) {
 	if err == nil {
 		p, err = c.plan()
 	}
+	use := func(context.Context) {}
+	if err == nil {
+		use, err = a.secure() // before anything is put in force: all of it is, or nothing
+	}
 	if err == nil {
 		err = a.put(ctx, p)
 	}
 	if err == nil {
-		err = a.secure(ctx)
-	}
-	if err != nil {
+		use(ctx)
+	} else {
 		c.sources, c.views, c.checks = sources, views, checks
 		a.metrics.reloads.With("invalid").Inc()
 		a.metrics.valid.Set(0)

@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
+	"github.com/sidecar-kit/sidecar/internal/secret"
+	"github.com/sidecar-kit/sidecar/internal/suggest"
 )
 
 // Config is what the flags and the file say.
@@ -99,10 +102,20 @@ func (c *Config) own() error {
 	if c.MaxRequests < 1 {
 		errs = append(errs, fmt.Errorf("--max-requests %d: want 1 or more", c.MaxRequests))
 	}
-	if c.Listen == "" {
-		errs = append(errs, errors.New("--listen: want an address such as :9464 or 127.0.0.1:9464"))
+	if !isListen(c.Listen) {
+		errs = append(errs, fmt.Errorf("--listen %s: want an address such as :9464 or 127.0.0.1:9464, or unix:///PATH", c.Listen))
 	}
 	return errors.Join(errs...)
+}
+
+// isListen is whether views can be served at an address.
+func isListen(text string) bool {
+	if strings.HasPrefix(text, "unix:///") {
+		return true
+	}
+	_, port, err := net.SplitHostPort(text)
+	_, bad := net.LookupPort("tcp", port)
+	return err == nil && bad == nil
 }
 
 func (p *plan) names() (all []string) {
@@ -129,9 +142,9 @@ func (p *plan) complete(c *Config) error {
 	}
 	var errs []error
 	seen := map[string]bool{}
-	for _, name := range p.names() {
+	for i, name := range p.names() {
 		if seen[name] {
-			errs = append(errs, fmt.Errorf("two sources have the name %s: give each its own", name))
+			errs = append(errs, fmt.Errorf("%s: two sources have the name %s: give each its own, a flag by --from NAME=URL", p.sources[i].value.Place, name))
 		}
 		seen[name] = true
 	}
@@ -155,6 +168,18 @@ func pieces(text string) (address, format string) {
 	return text[:i], text[i+1:]
 }
 
+// noFormat complains of what was meant to be one: /metrics:jsn. Other colons in paths are what they are.
+func noFormat(text string) error {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return nil
+	}
+	if meant := suggest.DidYouMean(":", text[i+1:], formats()); meant != "" {
+		return fmt.Errorf("%s: %s is no format%s", secret.Redact(text), text[i+1:], meant)
+	}
+	return nil
+}
+
 // flagSource is the source that a value of --from describes.
 func flagSource(i, many int, text string) (string, draft.Value, error) {
 	place := "--from"
@@ -169,6 +194,11 @@ func flagSource(i, many int, text string) (string, draft.Value, error) {
 		name, text = at, rest
 	}
 	address, format := pieces(text)
+	if format == "" {
+		if err := noFormat(address); err != nil {
+			return name, draft.Value{}, fmt.Errorf("%s %w", place, err)
+		}
+	}
 	v := draft.Value{Place: place, Shape: draft.Map}
 	put := func(key, text string) {
 		v.Pairs = append(v.Pairs, draft.Pair{Key: key, Place: place, Value: draft.Of(place, text)})
@@ -209,6 +239,11 @@ type flagged struct {
 // flagView is the view that a value of --serve describes.
 func flagView(text string) (flagged, error) {
 	path, format := pieces(text)
+	if format == "" {
+		if err := noFormat(path); err != nil {
+			return flagged{}, fmt.Errorf("--serve %w", err)
+		}
+	}
 	if !strings.HasPrefix(path, "/") {
 		return flagged{}, fmt.Errorf("--serve %s: want a path such as /metrics or /healthz:json", text)
 	}

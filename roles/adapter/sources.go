@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
+	"github.com/sidecar-kit/sidecar/roles/adapter/push"
 	"github.com/sidecar-kit/sidecar/roles/adapter/redis"
 	"github.com/sidecar-kit/sidecar/roles/adapter/relabel"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
@@ -23,6 +24,7 @@ import (
 type sourcePlan struct {
 	name    string
 	value   draft.Value // what it was made of: a reload keeps a source whose value is the same
+	modules string      // the file of --compat, where it is read by one of its modules
 	format  string
 	pull    source.Options
 	push    *pushPlan // nil: it is pulled
@@ -176,6 +178,10 @@ func (p *pushPlan) setListen(v draft.Value) error {
 			return v.Errorf("%s: want udp://127.0.0.1:8125, tcp://HOST:PORT, unixgram:///PATH, unix:///PATH, or http for /write and /v1/metrics at --listen", text)
 		}
 		p.listen = append(p.listen, text)
+		if err := push.CheckAddress(text); err != nil {
+			last := text[strings.LastIndexByte(text, ':')+1:]
+			return v.Errorf("%w%s", err, suggest.DidYouMean(":", last, formats()))
+		}
 		return nil
 	})
 }

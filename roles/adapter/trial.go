@@ -41,7 +41,7 @@ func (t *trial) run(_ context.Context, stdout io.Writer, _ []string) error {
 	}
 	body, err := readIn(t.in)
 	if err != nil {
-		return err
+		return exit.Usagef("--in: %w", err)
 	}
 	page, drops, err := s.decode(source.Body{Data: body})
 	if err != nil {
@@ -61,7 +61,7 @@ func (t *trial) run(_ context.Context, stdout io.Writer, _ []string) error {
 	}
 	want, err := os.ReadFile(t.expect)
 	if err != nil {
-		return err
+		return exit.Usagef("--expect: %w", err)
 	}
 	if !bytes.Equal(result, want) {
 		return fmt.Errorf("the result is not what %s has:\n%s", t.expect, difference(want, result))

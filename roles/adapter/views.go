@@ -87,7 +87,13 @@ func (w *viewPlan) set(key string, v draft.Value, sources []string) error {
 	case "conflict-label":
 		return v.Word(&w.label)
 	case "listen":
-		return v.Word(&w.listen)
+		if err := v.Word(&w.listen); err != nil {
+			return err
+		}
+		if !isListen(w.listen) {
+			return v.Errorf("%s: want an address such as :9464 or 127.0.0.1:9464, or unix:///PATH", w.listen)
+		}
+		return nil
 	case "meta":
 		return v.OneOf(&w.meta, "auto", "true", "false")
 	case "timeout":

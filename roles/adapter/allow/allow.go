@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +24,10 @@ type rule struct {
 	host   string // in lower case; "*.example.com" for all below it
 	port   string // "": any
 	prefix netip.Prefix
+	socket string // the path of a socket; it allows nothing else
 }
 
-// Parse reads HOST, HOST:PORT, *.DOMAIN, *.DOMAIN:PORT, an address, or a network such as 10.1.0.0/16.
+// Parse reads HOST, HOST:PORT, *.DOMAIN, *.DOMAIN:PORT, an address, a network such as 10.1.0.0/16, or a socket as unix:///PATH.
 func Parse(texts []string) (*List, error) {
 	l := &List{}
 	var errs []error
@@ -41,6 +43,12 @@ func parseRule(text string) (rule, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return rule{prefix: p.Masked()}, nil
 	}
+	if path, is := strings.CutPrefix(text, "unix://"); is {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+			return rule{}, fmt.Errorf("%q: want the whole path of a socket, such as unix:///run/app.sock", text)
+		}
+		return rule{socket: path}, nil
+	}
 	host, port := text, ""
 	if h, p, err := net.SplitHostPort(text); err == nil {
 		host, port = h, p
@@ -53,7 +61,7 @@ func parseRule(text string) (rule, error) {
 		return rule{prefix: netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), port: port}, nil
 	}
 	if rest := strings.TrimPrefix(host, "*."); rest == "" || strings.ContainsAny(rest, "*/:@ ") {
-		return rule{}, fmt.Errorf("%q: want HOST, HOST:PORT, *.DOMAIN or a network such as 10.1.0.0/16", text)
+		return rule{}, fmt.Errorf("%q: want HOST, HOST:PORT, *.DOMAIN, a network such as 10.1.0.0/16, or unix:///PATH", text)
 	}
 	return rule{host: host, port: port}, nil
 }
@@ -80,6 +88,14 @@ func (l *List) Host(host, port string) error {
 		if r.prefix.IsValid() && (!isAddr || r.prefix.Contains(addr.Unmap())) || r.host != "" && !isAddr && r.named(host) {
 			return nil
 		}
+	}
+	return ErrNotAllowed
+}
+
+// Socket says whether the socket at a path may be asked. Only the path that a rule has is allowed, letter by letter.
+func (l *List) Socket(path string) error {
+	if slices.ContainsFunc(l.rules, func(r rule) bool { return r.socket != "" && r.socket == path }) {
+		return nil
 	}
 	return ErrNotAllowed
 }

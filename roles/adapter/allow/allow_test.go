@@ -42,7 +42,7 @@ func TestHost(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	for _, text := range []string{"", "*", "*.", "a.*.b", "http://a", "a:0", "a:b", "a b"} {
+	for _, text := range []string{"", "*", "*.", "a.*.b", "http://a", "a:0", "a:b", "a b", "unix://a", "unix:///a/../b", "unix:///a/"} {
 		if _, err := Parse([]string{text}); err == nil {
 			t.Errorf("Parse(%q) = nil; want an error", text)
 		}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/roles/adapter/check"
@@ -20,14 +22,29 @@ const (
 	Startup = "startup"
 )
 
-// Handler answers.
+// Handler answers. It outlives the checks that it tells of: another configuration brings another board, and who watches over gRPC goes on.
 type Handler struct {
-	Board *check.Board
 	// Trusted says who may see details, which name hosts and what they said.
 	Trusted func(r *http.Request) bool
 
+	board   atomic.Pointer[check.Board]
 	started latch
+	gone    chan struct{}
+	close   sync.Once
 }
+
+// New makes a handler that tells of the checks of a board.
+func New(b *check.Board) *Handler {
+	h := &Handler{gone: make(chan struct{})}
+	h.Use(b)
+	return h
+}
+
+// Use makes it tell of the checks of another board.
+func (h *Handler) Use(b *check.Board) { h.board.Store(b) }
+
+// Close ends what would go on for as long as a client wants: those who watch are told that nothing is served any more.
+func (h *Handler) Close() { h.close.Do(func() { close(h.gone) }) }
 
 // Paths are those that ServeHTTP answers, in the manner of http.ServeMux.
 func Paths() []string {
@@ -109,7 +126,7 @@ func (h *Handler) pick(base, name string) ([]item, bool) {
 	group := map[string]string{"livez": Live, "readyz": Ready, "startupz": Startup}[base]
 	var all []item
 	known := name == ""
-	for _, st := range h.Board.States() {
+	for _, st := range h.board.Load().States() {
 		s := st.Spec
 		in := group == "" || slices.Contains(s.Groups, group)
 		if name != "" {

@@ -35,7 +35,7 @@ func fixture(t *testing.T) (*Handler, *atomic.Bool) {
 	done := make(chan struct{})
 	go func() { defer close(done); b.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	h := &Handler{Board: b}
+	h := New(b)
 	until(t, func() bool {
 		for _, st := range b.States() {
 			if !st.Known {
@@ -105,7 +105,7 @@ func TestStartupStaysTrue(t *testing.T) {
 		Do: func(context.Context) check.Result { return check.Result{OK: well.Load()} },
 	}}, nil, nil)
 	go b.Run(t.Context())
-	h := &Handler{Board: b}
+	h := New(b)
 	if code, _ := ask(h, "/startupz", ""); code != 503 {
 		t.Errorf("before = %d; want 503", code)
 	}
@@ -215,6 +215,39 @@ func TestGRPCWatch(t *testing.T) {
 			t.Errorf("Watch said %v; want %d", m, want)
 		}
 		well.Store(want == notServing)
+	}
+}
+
+func TestAnotherBoardIsToldToWhoWatches(t *testing.T) {
+	h, _ := fixture(t)
+	c, url := grpcServer(t, h)
+	answer, err := c.Post(url+GRPCPath+"Watch", "application/grpc", bytes.NewReader(request("db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	next := func() (m [7]byte) {
+		if _, err := io.ReadFull(answer.Body, m[:]); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if m := next(); m[6] != notServing {
+		t.Errorf("before = %v; want not serving", m)
+	}
+	spec := &check.Spec{Name: "db", Every: time.Minute, Timeout: 20 * time.Second, MaxAge: time.Hour, Rise: 1, Fall: 1, Groups: []string{Startup}, Do: func(context.Context) check.Result { return check.Result{OK: true} }}
+	b := check.New([]*check.Spec{spec}, nil, nil)
+	go b.Run(t.Context())
+	h.Use(b)
+	if m := next(); m[6] != serving {
+		t.Errorf("of the other board = %v; want serving", m)
+	}
+	h.Close()
+	if m := next(); m[6] != notServing {
+		t.Errorf("at the end = %v; want not serving", m)
+	}
+	if _, err := io.ReadAll(answer.Body); err != nil || answer.Trailer.Get("Grpc-Status") != "14" {
+		t.Errorf("trailer = %v, %v; want code 14", answer.Trailer, err)
 	}
 }
 

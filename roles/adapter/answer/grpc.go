@@ -25,6 +25,7 @@ const (
 	codeInvalid       = 3
 	codeNotFound      = 5
 	codeUnimplemented = 12
+	codeUnavailable   = 14
 )
 
 // maxRequest bounds a request, which is the name of a service.
@@ -99,7 +100,7 @@ func (h *Handler) status(service string) int {
 		service = Ready
 	}
 	now, known, ok := time.Now(), service == Live || service == Ready || service == Startup, true
-	for _, st := range h.Board.States() {
+	for _, st := range h.board.Load().States() {
 		if st.Spec.Name != service && !slices.Contains(st.Spec.Groups, service) {
 			continue
 		}
@@ -129,7 +130,7 @@ func (h *Handler) check(w http.ResponseWriter, service string) {
 // list answers with the status of every service: a map, that is messages of a key and a value.
 func (h *Handler) list(w http.ResponseWriter) {
 	var out []byte
-	for _, name := range services(h.Board) {
+	for _, name := range services(h.board.Load()) {
 		s := proto.Uint(nil, 1, uint64(h.status(name))) //nolint:gosec // a small number
 		out = proto.Bytes(out, 1, proto.Bytes(proto.Bytes(nil, 1, name), 2, s))
 	}
@@ -149,15 +150,15 @@ func services(b *check.Board) []string {
 	return names
 }
 
-// watch tells the status now and at each change, until the client goes.
+// watch tells the status now and at each change, until the client goes, or until Close.
 func (h *Handler) watch(w http.ResponseWriter, r *http.Request, service string) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{})
 	_ = control.SetReadDeadline(time.Time{})
-	tick := time.NewTicker(time.Second) // results grow old without a change
+	tick := time.NewTicker(500 * time.Millisecond) // results grow old without a change
 	defer tick.Stop()
 	for last := -1; ; {
-		changed := h.Board.Changed()
+		changed := h.board.Load().Changed()
 		if s := h.status(service); s != last {
 			last = s
 			if _, err := w.Write(frame(proto.Uint(nil, 1, uint64(s)))); err != nil { //nolint:gosec // a small number
@@ -169,6 +170,12 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request, service string) 
 		}
 		select {
 		case <-r.Context().Done():
+			return
+		case <-h.gone:
+			if last != notServing {
+				_, _ = w.Write(frame(proto.Uint(nil, 1, notServing)))
+			}
+			w.Header().Set("Grpc-Status", strconv.Itoa(codeUnavailable))
 			return
 		case <-changed:
 		case <-tick.C:

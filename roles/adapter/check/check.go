@@ -39,6 +39,17 @@ type Spec struct {
 	Do      Doer
 }
 
+// late is why the context of a look ends.
+type late time.Duration
+
+// Error implements error.
+func (l late) Error() string {
+	return fmt.Sprintf("no answer within %s (timeout of the check)", time.Duration(l))
+}
+
+// Timeout makes it an error of the network, as those who look for these know it.
+func (l late) Timeout() bool { return true }
+
 // State is what is known of a check. It does not change.
 type State struct {
 	Spec   *Spec
@@ -72,12 +83,12 @@ type Board struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
-	notice  func(State)
+	notice  func(st State, turned bool)
 }
 
 // New makes a board. What other knew of checks that are the same object in specs is kept; other may be nil. notice is told each change of
-// OK, one at a time; nil is nobody.
-func New(specs []*Spec, other *Board, notice func(State)) *Board {
+// OK, and each look that fails of a check that stays failed, one at a time; nil is nobody.
+func New(specs []*Spec, other *Board, notice func(st State, turned bool)) *Board {
 	b := &Board{specs: specs, states: make([]atomic.Pointer[State], len(specs)), changed: make(chan struct{}), notice: notice}
 	for i, s := range specs {
 		first := &State{Spec: s}
@@ -149,7 +160,7 @@ func (b *Board) look(ctx context.Context, i int, slot chan struct{}) {
 		b.record(i, Result{Detail: "the look before has not ended"}, begun, 0)
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, s.Timeout)
+	limited, cancel := context.WithTimeoutCause(ctx, s.Timeout, late(s.Timeout))
 	defer cancel()
 	seen := make(chan Result, 1)
 	go func() {
@@ -161,15 +172,15 @@ func (b *Board) look(ctx context.Context, i int, slot chan struct{}) {
 		}()
 		seen <- s.Do(limited)
 	}()
-	late := time.NewTimer(s.Timeout + 50*time.Millisecond) // what keeps to its context says more than we do
-	defer late.Stop()
+	over := time.NewTimer(s.Timeout + 50*time.Millisecond) // what keeps to its context says more than we do
+	defer over.Stop()
 	select {
 	case r := <-seen:
 		if ctx.Err() == nil {
 			b.record(i, r, begun, time.Since(begun))
 		}
-	case <-late.C:
-		b.record(i, Result{Detail: fmt.Sprintf("no answer within %s", s.Timeout)}, begun, time.Since(begun))
+	case <-over.C:
+		b.record(i, Result{Detail: late(s.Timeout).Error()}, begun, time.Since(begun))
 	case <-ctx.Done():
 	}
 }
@@ -198,14 +209,16 @@ func (b *Board) record(i int, r Result, begun time.Time, took time.Duration) {
 		next.Since = next.At
 	}
 	b.states[i].Store(&next)
-	if !turned {
+	if !turned && (next.OK || r.OK) {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	close(b.changed)
-	b.changed = make(chan struct{})
+	if turned {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
 	if b.notice != nil {
-		b.notice(next)
+		b.notice(next, turned)
 	}
 }

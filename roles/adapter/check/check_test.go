@@ -59,12 +59,41 @@ func TestRiseAndFall(t *testing.T) {
 		})
 		s.Rise, s.Fall = 2, 3
 		var turns []bool
-		b := New([]*Spec{s}, nil, func(st State) { turns = append(turns, st.OK) })
+		b := New([]*Spec{s}, nil, func(st State, turned bool) {
+			if turned {
+				turns = append(turns, st.OK)
+			}
+		})
 		run(t, b)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		if got := len(turns); got != 4 || turns[0] || !turns[1] || turns[2] || !turns[3] {
 			t.Errorf("turns = %v; want false, true, false, true", turns)
+		}
+	})
+}
+
+func TestLooksOfAFailedCheckAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reasons := []string{"refused", "refused", "denied", "denied", ""}
+		n := 0
+		s := spec("a", func(context.Context) Result {
+			n++
+			why := reasons[min(n, len(reasons))-1]
+			return Result{OK: why == "", Detail: why}
+		})
+		var told []string
+		b := New([]*Spec{s}, nil, func(st State, turned bool) {
+			if turned {
+				told = append(told, "turned")
+			}
+			told = append(told, st.Last.Detail)
+		})
+		run(t, b)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := strings.Join(told, " "); got != "turned refused refused denied denied turned " {
+			t.Errorf("told %q; want each look that failed, and the success", got)
 		}
 	})
 }

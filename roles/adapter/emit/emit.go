@@ -42,6 +42,7 @@ type Options struct {
 	Packet   int           // bytes of a datagram; 0: 1,432, which fits into an Ethernet frame
 	Retry    backoff.Policy
 	Grace    time.Duration // for what is left at the end; 0: 5 s
+	Said     func(error)   // is told how each attempt ended, nil for well; nil: nobody is told
 }
 
 // Stats counts since New.
@@ -209,7 +210,7 @@ func (e *Emitter) bytes() int {
 func (e *Emitter) sender(ctx context.Context, closing <-chan struct{}) {
 	for ctx.Err() == nil {
 		if p := e.head(); p != nil {
-			e.deliver(ctx, p)
+			e.deliver(ctx, closing, p)
 			continue
 		}
 		select {
@@ -241,13 +242,17 @@ type later struct {
 	wait time.Duration
 }
 
-// deliver sends p, the head of the queue, as often as it takes, or until newer ones have taken its place.
-func (e *Emitter) deliver(ctx context.Context, p *payload) {
+// deliver sends p, the head of the queue, as often as it takes, or until newer ones have taken its place. When the end comes it does not wait out
+// a pause that the receiver's absence has made long: it may be there again.
+func (e *Emitter) deliver(ctx context.Context, closing <-chan struct{}, p *payload) {
 	for attempt := 1; ; attempt++ {
 		var s Stats
 		once, cancel := context.WithTimeout(ctx, e.o.Timeout)
 		err := e.out.send(once, p, &s)
 		cancel()
+		if e.o.Said != nil && ctx.Err() == nil {
+			e.o.Said(err)
+		}
 		if e.account(err, &s, p) {
 			return
 		}
@@ -255,10 +260,28 @@ func (e *Emitter) deliver(ctx context.Context, p *payload) {
 		if l, ok := errors.AsType[later](err); ok {
 			wait = l.wait
 		}
-		if !backoff.Sleep(ctx, wait) || e.head() != p {
+		if !pause(ctx, closing, wait) || e.head() != p {
 			return
 		}
 	}
+}
+
+// pause waits, at the end no longer than soon; false is the end of ctx.
+func pause(ctx context.Context, closing <-chan struct{}, wait time.Duration) bool {
+	const soon = time.Second
+	select {
+	case <-closing:
+		return backoff.Sleep(ctx, min(wait, soon))
+	default:
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-closing:
+	}
+	return ctx.Err() == nil
 }
 
 // account reports whether p is done with, and takes it out of the queue then.

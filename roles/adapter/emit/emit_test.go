@@ -135,6 +135,31 @@ func TestWhatIsLeftAtTheEndIsCounted(t *testing.T) {
 	}
 }
 
+func TestTheEndDoesNotWaitOutAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []error
+		e := mustNew(t, Options{URL: "udp://127.0.0.1:1", Interval: 10 * time.Second, Grace: 30 * time.Second, Retry: backoff.Policy{Min: time.Hour, Max: time.Hour}, Said: func(err error) { said = append(said, err) }})
+		f := &fake{err: errors.New("refused")}
+		e.out = f
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = e.Run(ctx) }()
+		time.Sleep(15 * time.Second)
+		f.mu.Lock()
+		f.err = nil
+		f.mu.Unlock()
+		begun := time.Now()
+		stop()
+		<-done
+		if s := e.Stats(); s.Dropped != 0 || s.Sent != 2 || time.Since(begun) > 2*time.Second {
+			t.Errorf("stats = %+v after %s; want both payloads sent at once: the receiver is there again", s, time.Since(begun))
+		}
+		if len(said) != 3 || said[0] == nil || said[1] != nil {
+			t.Errorf("said %v; want one failure and two successes", said)
+		}
+	})
+}
+
 func TestRefusedPayloadsAreNotTriedAgain(t *testing.T) {
 	out := &fake{err: refused{errors.New("no")}}
 	e := bubble(t, Options{}, out, func(*Emitter) {})

@@ -14,10 +14,23 @@ const (
 	quoting  = "escaping=allow-utf-8"
 )
 
-// Negotiate finds what an Accept header prefers of text 0.0.4 and OpenMetrics 0.0.1 and 1.0.0, and the content type to answer with. It is text where the header
+// Negotiate finds what an Accept header prefers of text 0.0.4 and 1.0.0 and OpenMetrics 0.0.1 and 1.0.0, and the content type to answer with. It is text where the header
 // is empty or names neither, as with Prometheus' own library; equal preferences go by their order. Names are escaped by underscores unless the
 // header asks for escaping=allow-utf-8; see Quotes.
 func Negotiate(accept string) (model.Dialect, string) {
+	return negotiate(accept, true, true)
+}
+
+// ContentType is the content type for who gets a dialect whatever the Accept header prefers: what that says of the dialect's version and of names holds.
+func ContentType(accept string, d model.Dialect) string {
+	got, contentType := negotiate(accept, d == model.Text, d == model.OpenMetrics)
+	if got != d {
+		return openType + "1.0.0; charset=utf-8; escaping=underscores"
+	}
+	return contentType
+}
+
+func negotiate(accept string, text, open bool) (model.Dialect, string) {
 	best, d, contentType := 0.0, model.Text, textType+"; escaping=underscores"
 	for part := range strings.SplitSeq(accept, ",") {
 		kind, rest, _ := strings.Cut(part, ";")
@@ -27,12 +40,14 @@ func Negotiate(accept string) (model.Dialect, string) {
 		}
 		kind = strings.ToLower(strings.TrimSpace(kind))
 		switch {
-		case kind == "application/openmetrics-text" && (version == "" || version == "0.0.1" || version == "1.0.0"):
+		case open && kind == "application/openmetrics-text" && (version == "" || version == "0.0.1" || version == "1.0.0"):
 			if version == "" {
 				version = "0.0.1"
 			}
 			best, d, contentType = q, model.OpenMetrics, openType+version+"; charset=utf-8; escaping="+escaping
-		case (kind == "text/plain" || kind == "text/*" || kind == "*/*") && (version == "" || version == "0.0.4"):
+		case text && kind == "text/plain" && version == "1.0.0": // 0.0.4, and names may be quoted
+			best, d, contentType = q, model.Text, "text/plain; version=1.0.0; charset=utf-8; escaping="+escaping
+		case text && (kind == "text/plain" || kind == "text/*" || kind == "*/*") && (version == "" || version == "0.0.4"):
 			best, d, contentType = q, model.Text, textType+"; escaping="+escaping
 		}
 	}

@@ -167,11 +167,32 @@ func TestNegotiate(t *testing.T) {
 		"application/vnd.google.protobuf;proto=x;q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.1": open + "1.0.0; charset=utf-8; escaping=allow-utf-8",
 		"text/plain;version=0.0.4;escaping=allow-utf-8":                                                                                 text + "allow-utf-8",
 		"text/plain;version=0.0.4;escaping=values":                                                                                      text + "underscores",
+		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4":                                            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
 		"text/plain;q=x": text + "underscores",
 	} {
 		d, got := Negotiate(accept)
 		if got != want || (d == model.OpenMetrics) != strings.HasPrefix(want, open) || Quotes(got) != strings.Contains(want, "allow") {
 			t.Errorf("Negotiate(%q) = %v, %q; want %q", accept, d, got, want)
+		}
+	}
+}
+
+func TestContentTypeOfADialectThatIsNotPreferred(t *testing.T) {
+	// What Prometheus 3 asks for.
+	const both = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+	for _, tt := range []struct {
+		accept string
+		d      model.Dialect
+		want   string
+	}{
+		{both, model.Text, "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"},
+		{both, model.OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"},
+		{"text/plain;escaping=allow-utf-8", model.OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"},
+		{"application/openmetrics-text;escaping=allow-utf-8", model.Text, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+		{"", model.Text, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+	} {
+		if got := ContentType(tt.accept, tt.d); got != tt.want {
+			t.Errorf("ContentType(%q, %v) = %q; want %q", tt.accept, tt.d, got, tt.want)
 		}
 	}
 }

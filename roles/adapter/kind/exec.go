@@ -58,7 +58,7 @@ func makeExec(v draft.Value, _ *Env, s *check.Spec) error {
 		_, err = p.Wait()
 		said := secret.Redact(secret.Printable(string(bytes.TrimSpace(out.data))))
 		if ctx.Err() != nil {
-			return check.Result{Detail: fmt.Sprintf("did not end within %s", s.Timeout)}
+			return check.Result{Detail: fmt.Sprintf("did not end within %s (timeout of the check)", s.Timeout)}
 		}
 		if err != nil {
 			if said != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/roles/adapter/check"
@@ -51,6 +52,7 @@ func makeHTTP(v draft.Value, _ *Env, s *check.Spec) error {
 	s.Target, s.Remote = o.URL.Redacted(), !slices.Contains([]string{"127.0.0.1", "localhost", "::1"}, o.URL.Hostname())
 	// Certificates are read when the check is made to look the first time, so that a check that is only validated needs no files.
 	s.Do = lazily(func() (check.Doer, error) {
+		o.Timeout = s.Timeout + 100*time.Millisecond // the context of a look ends before, and says why
 		web, err := source.NewWeb(o)
 		if err != nil {
 			return nil, err

@@ -52,6 +52,8 @@ func TestComplaints(t *testing.T) {
 		"{tls: {address: 'a:1', min-vald: 1h}}":               "did you mean",
 		"{process: {}}":                                       "want one of name",
 		"{mysql: {address: 'u:hunter2@h'}}":                   "user and password-file are keys of their own",
+		"{mysql: 'u:hunter2@h'}":                              "user and password-file are keys of their own",
+		"{redis: 'redis://u:hunter2@h'}":                      "user and password-file are keys of their own",
 		"{postgres: {query: 'x'}}":                            "want address or dsn-file",
 		"{redis: {address: 'a', role: slave}}":                "role",
 	} {
@@ -132,6 +134,18 @@ func TestHTTP(t *testing.T) {
 		if got := s.Do(t.Context()); got.OK != want.OK || !strings.Contains(got.Detail, want.Detail) {
 			t.Errorf("%s = %+v; want %+v", more, got, want)
 		}
+	}
+}
+
+func TestACheckOverHTTPHasTheTimeoutOfTheCheck(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer server.Close()
+	s, err := parse(t, "{http: {url: '"+server.URL+"/', expect: '.'}, timeout: 50ms}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.Do(t.Context()); r.OK || !strings.Contains(r.Detail, "no answer within 150ms") {
+		t.Errorf("Do = %+v; want no answer soon after 50ms, the timeout of the check", r)
 	}
 }
 

@@ -111,7 +111,11 @@ func (c *conn) login(ctx context.Context, o *server.Options) error {
 	if err := c.write(b); err != nil {
 		return err
 	}
-	return c.settle(g, o)
+	err = c.settle(g, o)
+	if refused := (*refusal)(nil); errors.As(err, &refused) && c.Plain && (refused.code == accessDenied && g.flags&useTLS != 0 || refused.code == secureRequired) {
+		err = fmt.Errorf("%w; asked without TLS, which the server may require: want tls: {ca: FILE}", err)
+	}
+	return err
 }
 
 // settle goes on until the server has let us in, or not.

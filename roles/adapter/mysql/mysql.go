@@ -174,5 +174,20 @@ func complaint(p []byte) error {
 	if len(text) >= 6 && text[0] == '#' {
 		text = text[6:] // the SQL state
 	}
-	return fmt.Errorf("error %d: %s", code, secret.Printable(string(text)))
+	return &refusal{code, secret.Printable(string(text))}
 }
+
+// Codes of refusals that may be for want of TLS: MariaDB says of a connection in the clear that access is denied, whatever the password.
+const (
+	accessDenied   = 1045
+	secureRequired = 3159
+)
+
+// refusal is an error that the server reports.
+type refusal struct {
+	code int
+	text string
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return fmt.Sprintf("error %d: %s", r.code, r.text) }

@@ -33,6 +33,13 @@ func hello(plugin string) []byte {
 	return append(append(b, plugin...), 0)
 }
 
+// speaksTLS is a greeting of a server that takes TLS, too.
+func speaksTLS(greeting []byte) []byte {
+	g := bytes.Clone(greeting)
+	g[bytes.IndexByte(g, 0)+1+4+8+1+1] |= useTLS >> 8
+	return g
+}
+
 func lenenc(text string) []byte { return append([]byte{byte(len(text))}, text...) }
 
 func columnOf(name string, kind byte) []byte {
@@ -123,6 +130,8 @@ func TestQuery(t *testing.T) {
 		"no rows":         {[][]byte{packet(0, hello(native)...), ok, packet(1, 0, 1, 0, 2, 0, 0, 0)}, "[]", ""},
 		"refused at once": {[][]byte{packet(0, append([]byte{0xff, 0x10, 0x04}, "Too many connections"...)...)}, "", "error 1040: Too many connections"},
 		"wrong password":  {[][]byte{packet(0, hello(native)...), packet(2, append([]byte{0xff, 0x15, 0x04, '#'}, "28000Access denied"...)...)}, "", "error 1045: Access denied"},
+		"no TLS":          {[][]byte{packet(0, hello(native)...), packet(2, append([]byte{0xff, 0x57, 0x0c, '#'}, "HY000Connections using insecure transport are prohibited"...)...)}, "", "prohibited; asked without TLS, which the server may require: want tls: {ca: FILE}"},
+		"TLS or password": {[][]byte{packet(0, speaksTLS(hello(native))...), packet(2, append([]byte{0xff, 0x15, 0x04, '#'}, "28000Access denied"...)...)}, "", "Access denied; asked without TLS"},
 		"another plugin":  {[][]byte{packet(0, hello("x")...), packet(2, append([]byte{0xfe}, "mysql_native_password\x00abcdefghijklmnopqrst\x00"...)...), packet(4, 0, 0, 0, 2, 0, 0, 0), rows(1)}, `[{"n":7`, ""},
 		"known password":  {[][]byte{packet(0, hello(caching)...), append(packet(2, 1, 3), packet(3, 0, 0, 0, 2, 0, 0, 0)...), rows(1)}, `[{"n":7`, ""},
 		"wants it plain":  {[][]byte{packet(0, hello("x")...), packet(2, append([]byte{0xfe}, "mysql_clear_password\x00"...)...)}, "", "want tls"},

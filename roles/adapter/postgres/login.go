@@ -56,7 +56,7 @@ func (c *conn) login(o *server.Options) error {
 				return err
 			}
 		case 'E':
-			return complaint(p)
+			return c.refused(complaint(p))
 		case 'Z':
 			return nil
 		case 'S', 'K', 'N': // a parameter, a key to cancel by, a notice
@@ -64,6 +64,14 @@ func (c *conn) login(o *server.Options) error {
 			return errMalformed
 		}
 	}
+}
+
+// refused is err, which says why a server takes us not, with what helps where it is for want of TLS.
+func (c *conn) refused(err error) error {
+	if text := err.Error(); c.Plain && (strings.Contains(text, "no encryption") || strings.Contains(text, "SSL off")) {
+		return fmt.Errorf("%w; asked without TLS: want tls: {ca: FILE}", err)
+	}
+	return err
 }
 
 // prove answers one request of the server for a proof.

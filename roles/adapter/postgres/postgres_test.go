@@ -100,6 +100,7 @@ func TestLogin(t *testing.T) {
 		"md5":            {[][]byte{auth(5, "salt"), auth(0, ""), ready}, "md5", ""},
 		"plain":          {[][]byte{auth(3, "")}, "", "want tls"},
 		"refused":        {[][]byte{message('E', "C28P01\x00Mpassword authentication failed\x00\x00")}, "", "error 28P01"},
+		"no TLS":         {[][]byte{message('E', "C28000\x00Mno pg_hba.conf entry for host \"10.0.0.1\", user \"app\", database \"shop\", no encryption\x00\x00")}, "", "no encryption; asked without TLS: want tls: {ca: FILE}"},
 		"unknown way":    {[][]byte{auth(7, "")}, "", "(7) that is not known"},
 		"other SASL":     {[][]byte{auth(10, "SCRAM-SHA-512\x00\x00")}, "", "not SCRAM-SHA-256"},
 		"no proof":       {[][]byte{auth(10, "SCRAM-SHA-256\x00\x00"), auth(0, ""), ready}, "", "did not prove"},

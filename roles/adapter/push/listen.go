@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,12 @@ type listener struct {
 	bound            string
 }
 
+// CheckAddress says what is wrong with an address to listen at.
+func CheckAddress(text string) error {
+	_, err := parseAddress(text)
+	return err
+}
+
 // parseAddress reads udp://HOST:PORT, tcp://, unixgram://PATH and unix://PATH.
 func parseAddress(text string) (listener, error) {
 	network, address, ok := strings.Cut(text, "://")
@@ -36,6 +43,9 @@ func parseAddress(text string) (listener, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return listener{}, fmt.Errorf("listen %q: %w", text, err)
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return listener{}, fmt.Errorf("listen %q: %q is no port", text, port)
 		}
 		if host == "" {
 			host = "127.0.0.1"
@@ -196,8 +206,17 @@ func (t *Table) chunk(body []byte, now int64) {
 	t.reader.lines(body, now)
 }
 
+// Allows says whether somebody may send bodies over HTTP, and counts who may not.
+func (t *Table) Allows(from netip.Addr) bool {
+	ok := len(t.opts.Allow) == 0 || t.allowed(from)
+	if !ok {
+		t.count1(func(s *Stats) { s.Refused++ })
+	}
+	return ok
+}
+
 func (t *Table) allowed(from netip.Addr) bool {
-	from = from.Unmap()
+	from = from.Unmap().WithZone("")
 	for _, p := range t.opts.Allow {
 		if p.Contains(from) {
 			return true

@@ -40,8 +40,10 @@ func Keys() []string {
 func Parse(v draft.Value, port string) (Options, error) {
 	var o Options
 	if v.Shape == draft.Word {
-		o.Address = withPort(v.Text, port)
-		return o, nil
+		o.Address = v.Text
+		err := o.check(v)
+		o.Address = withPort(o.Address, port)
+		return o, err
 	}
 	err := v.Each(Keys(), func(key string, v draft.Value) error {
 		switch key {
@@ -62,15 +64,21 @@ func Parse(v draft.Value, port string) (Options, error) {
 	if o.DSNFile != "" && (o.Address != "" || o.User != "" || o.PasswordFile != "" || o.Database != "") {
 		err = errors.Join(err, v.Errorf("dsn-file has address, user, password and database: give it or them"))
 	}
-	if strings.Contains(o.Address, "@") && !strings.HasPrefix(o.Address, "@") {
-		err = errors.Join(err, v.Errorf("address: want HOST:PORT or the path of a socket; user and password-file are keys of their own"))
-		o.Address = ""
-	}
+	err = errors.Join(err, o.check(v))
 	if o.Address == "" && o.DSNFile == "" {
 		err = errors.Join(err, v.Errorf("want address or dsn-file"))
 	}
 	o.Address = withPort(o.Address, port)
 	return o, err
+}
+
+// check refuses an address with credentials in it, and forgets it.
+func (o *Options) check(v draft.Value) error {
+	if !strings.Contains(o.Address, "@") || strings.HasPrefix(o.Address, "@") {
+		return nil
+	}
+	o.Address = ""
+	return v.Errorf("address: want HOST:PORT or the path of a socket; user and password-file are keys of their own")
 }
 
 func withPort(address, port string) string {
@@ -223,7 +231,7 @@ func (c *Conn) Encrypt(ctx context.Context, o *Options) error {
 // Reason is err, or why the context ended if that is what it comes from.
 func Reason(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return errors.New("no answer in time")
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -7,7 +7,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -98,13 +97,13 @@ func (s *Source) Fetch(ctx context.Context) Result {
 			return s.orStale(f.result)
 		default:
 		}
-		return s.orStale(Result{Err: errors.New("no answer within the time of the scrape"), At: time.Now()})
+		return s.orStale(Result{Err: tooLate(ctx), At: time.Now()})
 	}
 }
 
 // fly asks, and tells all who wait.
 func (s *Source) fly(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout, errTimeout{s.opts.Timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout, errTimeout{s.opts.Timeout, ofSource})
 	defer cancel()
 	begun := time.Now()
 	page, body, drops, err := s.get(ctx)

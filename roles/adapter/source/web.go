@@ -290,7 +290,7 @@ func (w *Web) reason(ctx context.Context, err error) error {
 	}
 	var n net.Error
 	if errors.As(err, &n) && n.Timeout() {
-		return errTimeout{w.o.Timeout}
+		return errTimeout{w.o.Timeout, ofSource}
 	}
 	var about *url.Error
 	if errors.As(err, &about) {

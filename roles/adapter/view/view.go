@@ -115,7 +115,8 @@ func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed: want "+strings.Join(v.opts.Methods, ", "), http.StatusMethodNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), v.patience(r))
+	limit, by := v.patience(r)
+	ctx, cancel := source.Patience(r.Context(), limit, by)
 	defer cancel()
 	a := v.ask(ctx, v.opts.Choose(strings.Join(r.Header.Values("Accept"), ",")), acceptsGzip(r))
 	h := w.Header()
@@ -137,19 +138,24 @@ func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// patience is how long a request may take: what the scraper says, less what the way back takes.
-func (v *View) patience(r *http.Request) time.Duration {
+const ofView = "--timeout, or timeout of the view"
+
+// patience is how long a request may take, and what says so: the scraper, less what the way back takes.
+func (v *View) patience(r *http.Request) (limit time.Duration, by string) {
 	text := r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds")
 	seconds, err := strconv.ParseFloat(text, 64)
 	if text == "" || err != nil || !(seconds > 0) || seconds > 3600 {
-		return v.opts.Timeout
+		return v.opts.Timeout, ofView
 	}
-	limit := time.Duration(seconds * float64(time.Second))
+	limit = time.Duration(seconds * float64(time.Second))
 	offset := v.opts.Offset
 	if offset*2 > limit {
 		offset = limit / 10
 	}
-	return min(limit-offset, v.opts.Timeout)
+	if limit -= offset; limit < v.opts.Timeout {
+		return limit, "what the scraper waits, less --timeout-offset"
+	}
+	return v.opts.Timeout, ofView
 }
 
 func acceptsGzip(r *http.Request) bool {

@@ -142,6 +142,38 @@ func TestTheScrapersTimeout(t *testing.T) {
 	}
 }
 
+func TestALateSourceSaysWhatWasTooShort(t *testing.T) {
+	for header, want := range map[string]string{
+		"":   "no answer within 10s (--timeout, or timeout of the view)",
+		"2":  "no answer within 1.5s (what the scraper waits, less --timeout-offset)",
+		"60": "no answer within 10s (--timeout, or timeout of the view)",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := source.New(source.Options{Timeout: time.Minute}, never{}, nil)
+			v := New(fixture(Input{Name: "slow", Fetch: s.Fetch}))
+			request(v, "X-Prometheus-Scrape-Timeout-Seconds", header)
+			if err := v.Stats().Err; err == nil || err.Error() != want {
+				t.Errorf("with %q: %v; want %s", header, err, want)
+			}
+			time.Sleep(time.Minute) // the source's own time
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := source.New(source.Options{Timeout: time.Second}, never{}, nil)
+		if err := s.Fetch(t.Context()).Err; err == nil || err.Error() != "no answer within 1s (timeout of the source)" {
+			t.Errorf("Fetch = %v; want the source's own timeout", err)
+		}
+	})
+}
+
+// never answers.
+type never struct{}
+
+func (never) Get(ctx context.Context) (source.Body, error) {
+	<-ctx.Done()
+	return source.Body{}, context.Cause(ctx)
+}
+
 func TestOneAnswerForAllWhoAskAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fetches atomic.Int64

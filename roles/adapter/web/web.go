@@ -27,7 +27,7 @@ const (
 	writeTimeout  = 2 * time.Minute  // a scrape over a slow link
 	idleTimeout   = 90 * time.Second // above a scrape interval, so that connections are kept
 	headerLimit   = 64 << 10
-	closeTimeout  = 5 * time.Second
+	closeTimeout  = writeTimeout // of an address that a reload gives up
 )
 
 // Server listens on some addresses and gives requests to handlers that can be replaced.
@@ -53,14 +53,23 @@ type door struct {
 	done     chan struct{}
 }
 
-// New makes a server without an address. most is how many requests are answered at once; others get 503.
+// New makes a server without an address. most is how many requests that are Limited are answered at once; others get 503.
 func New(log zerolog.Logger, most int) *Server {
 	return &Server{log: log, busy: make(chan struct{}, most), doors: map[string]*door{}}
 }
 
 // Use puts a configuration in force, for requests and handshakes that come from now on.
 func (s *Server) Use(ctx context.Context, c *Config) error {
-	var next *running
+	use, err := s.Ready(c)
+	if err == nil {
+		use(ctx)
+	}
+	return err
+}
+
+// Ready reads what a configuration needs, and returns what puts it in force.
+func (s *Server) Ready(c *Config) (use func(ctx context.Context), err error) {
+	var server *tlsconf.Server
 	if c.TLS != nil {
 		o := *c.TLS
 		o.Events = tlsconf.Events{
@@ -70,19 +79,22 @@ func (s *Server) Use(ctx context.Context, c *Config) error {
 			},
 			Warned: func(warnings []string) { s.log.Warn().Strs("warnings", warnings).Msg("certificates") },
 		}
-		server, err := tlsconf.NewServer(o)
-		if err != nil {
-			return err
+		if server, err = tlsconf.NewServer(o); err != nil {
+			return nil, err
 		}
-		life, end := context.WithCancel(ctx)
-		next = &running{server: server, end: end}
-		go func() { _ = server.Run(life) }()
 	}
-	s.conf.Store(c)
-	if old := s.tls.Swap(next); old != nil {
-		old.end()
-	}
-	return nil
+	return func(ctx context.Context) {
+		var next *running
+		if server != nil {
+			life, end := context.WithCancel(ctx)
+			next = &running{server: server, end: end}
+			go func() { _ = server.Run(life) }()
+		}
+		s.conf.Store(c)
+		if old := s.tls.Swap(next); old != nil {
+			old.end()
+		}
+	}, nil
 }
 
 // Listen takes exactly the addresses that are keys of handlers, and gives up others. Where one cannot be taken nothing changes.
@@ -112,7 +124,11 @@ func (s *Server) Listen(ctx context.Context, handlers map[string]http.Handler) e
 			continue
 		}
 		delete(s.doors, addr)
-		go d.close(ctx)
+		go func() {
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+			defer cancel()
+			d.close(grace)
+		}()
 	}
 	for addr, d := range fresh {
 		s.doors[addr] = d
@@ -173,18 +189,26 @@ func (s *Server) answer(d *door, w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	default:
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
-		return
-	}
 	(*d.handler.Load()).ServeHTTP(w, r)
 }
 
-// Close lets requests in flight finish and gives up all addresses.
+// Limited is h for requests that have to do something: at most so many at once as New was told. Probes, which are answered from memory, are not among them:
+// scrapes that hang must not make a kubelet restart the pod.
+func (s *Server) Limited(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.busy <- struct{}{}:
+			defer func() { <-s.busy }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Close gives up all addresses, and lets requests in flight finish until ctx ends.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,10 +223,9 @@ func (s *Server) Close(ctx context.Context) {
 	}
 }
 
+// close lets requests in flight finish until ctx ends, which cuts them off.
 func (d *door) close(ctx context.Context) {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	if d.server.Shutdown(grace) != nil {
+	if d.server.Shutdown(ctx) != nil {
 		_ = d.server.Close()
 	}
 	<-d.done

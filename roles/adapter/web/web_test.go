@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,7 +195,14 @@ func TestListenReplacesHandlersAndAddresses(t *testing.T) {
 
 func TestTooManyRequestsAtOnce(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{}, 8)
-	_, addr := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { held <- struct{}{}; <-hold }))
+	var slow atomic.Pointer[http.Handler]
+	s, addr := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			(*slow.Load()).ServeHTTP(w, r)
+		}
+	}))
+	limited := s.Limited(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { held <- struct{}{}; <-hold }))
+	slow.Store(&limited)
 	defer close(hold)
 	client := &http.Client{Timeout: 60 * time.Second}
 	for range 8 {
@@ -214,6 +222,9 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") != "1" {
 		t.Errorf("status = %d; want 503 with Retry-After", answer.StatusCode)
+	}
+	if got := get(t, client, "http://"+addr+"/readyz"); got != "" {
+		t.Errorf("what is not limited gets %q; want an answer", got)
 	}
 }
 

@@ -47,7 +47,8 @@ type look struct {
 // The longest that a probe takes where neither the scraper nor the module says.
 const mostTime = 2 * time.Minute
 
-// Handler answers /probe?module=NAME&target=TARGET. offset is taken off the time that a scraper says, limit is the most that a probe may take.
+// Handler answers /probe?module=NAME&target=TARGET. offset is taken off the time that a scraper says, limit is the most that a probe
+// may take whose module says nothing.
 func Handler(c *Config, list *allow.List, offset, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -98,10 +99,11 @@ func (m *module) span(header string, offset, limit time.Duration) (time.Duration
 	if most > offset {
 		most -= offset
 	}
-	for _, other := range []time.Duration{m.timeout, limit} {
-		if other > 0 {
-			most = min(most, other)
-		}
+	if m.timeout > 0 {
+		limit = m.timeout
+	}
+	if limit > 0 {
+		most = min(most, limit)
 	}
 	return most, nil
 }
@@ -137,7 +139,7 @@ func (l *look) probe(ctx context.Context) error {
 	case "icmp":
 		return l.probeICMP(ctx)
 	}
-	return fmt.Errorf("%w: sockets cannot be there; use a check of kind unix", allow.ErrNotAllowed)
+	return l.probeUnix(ctx)
 }
 
 // answer writes the metrics, and why a probe failed into a header, or before them with debug=true.

@@ -1,7 +1,9 @@
 package blackbox
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -223,6 +225,29 @@ func TestGRPC(t *testing.T) {
 	want(t, "{prober: grpc, grpc: {tls: true, tls_config: {insecure_skip_verify: true}}}", secure.Listener.Addr().String(), "probe_success 1", "probe_grpc_ssl 1", `probe_tls_version_info{version="TLS 1.3"} 1`)
 }
 
+func TestUnix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			line := make([]byte, 5)
+			_, _ = io.ReadFull(c, line)
+			_, _ = fmt.Fprintf(c, "%s PONG\n", bytes.TrimSpace(line))
+			_ = c.Close()
+		}
+	}()
+	for expect, success := range map[string]string{"PING PONG": "1", "other": "0"} {
+		code, body, header := ask(t, "{prober: unix, unix: {query_response: [{send: PING}, {expect: "+expect+"}]}}", path, "unix://"+path)
+		if code != http.StatusOK || !strings.Contains(body, "probe_success "+success+"\n") {
+			t.Errorf("probe with expect %q = %d %s (%s); want probe_success %s", expect, code, body, header.Get("X-Probe-Error"), success)
+		}
+	}
+}
+
 func TestForbiddenTargets(t *testing.T) {
 	reached := false
 	inside := server(t, func(http.ResponseWriter, *http.Request) { reached = true })
@@ -240,6 +265,9 @@ func TestForbiddenTargets(t *testing.T) {
 		{"{prober: grpc}", "169.254.169.254", "0.0.0.0/0", 403},
 		{"{prober: icmp}", "169.254.169.254", "0.0.0.0/0", 403},
 		{"{prober: unix}", "/run/docker.sock", "0.0.0.0/0", 403},
+		{"{prober: unix}", "/run/docker.sock", "unix:///run/app.sock", 403},
+		{"{prober: unix}", "/run/../run/app.sock", "unix:///run/app.sock", 403},
+		{"{prober: tcp}", "127.0.0.1:1", "unix:///run/app.sock", 403},
 		{"{prober: http}", fmt.Sprintf("http://localhost:%d", port), "10.0.0.0/8", 403},
 		{"{prober: http}", inside.URL, "127.0.0.1:1", 403},
 		{"{prober: icmp}", "127.0.0.1", "127.0.0.1:80", 403},
@@ -302,6 +330,11 @@ func TestTimeout(t *testing.T) {
 	}{{"", 5 * time.Second, false}, {"2", 1500 * time.Millisecond, false}, {"60", 5 * time.Second, false}, {"0.1", 100 * time.Millisecond, false}, {"x", 0, true}, {"-1", 0, true}, {"NaN", 0, true}} {
 		if got, err := m.span(tt.header, 500*time.Millisecond, 20*time.Second); got != tt.want || (err != nil) != tt.bad {
 			t.Errorf("span(%q) = %v, %v; want %v", tt.header, got, err, tt.want)
+		}
+	}
+	for own, span := range map[time.Duration]time.Duration{0: 20 * time.Second, 25 * time.Second: 25 * time.Second} {
+		if got, err := (&module{timeout: own}).span("30", 500*time.Millisecond, 20*time.Second); got != span || err != nil {
+			t.Errorf("span of a module with timeout %s = %v, %v; want %v: --timeout is for modules without one", own, got, err, span)
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strings"
 )
 
 // step is one part of a conversation.
@@ -31,6 +32,30 @@ func (l *look) probeTCP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return l.talkOver(ctx, conn, host)
+}
+
+// probeUnix is the same over a socket. The target is its path.
+func (l *look) probeUnix(ctx context.Context) error {
+	path := strings.TrimPrefix(l.target, "unix://")
+	if err := l.list.Socket(path); err != nil {
+		return err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(end); err != nil {
+			return errors.Join(err, conn.Close())
+		}
+	}
+	return l.talkOver(ctx, conn, "localhost")
+}
+
+// talkOver has the conversation of the module with a host, and closes the connection.
+func (l *look) talkOver(ctx context.Context, conn net.Conn, host string) error {
 	defer func() { _ = conn.Close() }()
 	l.report.set("probe_failed_due_to_regex", "Indicates if probe failed due to regex", 0)
 	l.report.set("probe_failed_due_to_bytes", "Indicates if probe failed due to bytes", 0)
