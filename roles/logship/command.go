@@ -5,6 +5,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/host"
 	"github.com/sidecar-kit/sidecar/internal/role"
+	"github.com/sidecar-kit/sidecar/roles/logship/outputs"
 	"github.com/sidecar-kit/sidecar/roles/logship/source"
 )
 
@@ -87,7 +88,7 @@ func flags(c *Config) []cli.Flag {
 		return &cli.StringFlag{Name: name, Destination: target, Usage: usage}
 	}
 	to := host.Strings(&c.To)
-	to.EnvSep, to.Show = "\n", showOutput
+	to.EnvSep, to.Show = "\n", outputs.Show
 	return []cli.Flag{
 		list(&c.Paths, "path", "`GLOB` of files to read, absolute, with *, ?, [a-z], {a,b} and ** for any folders; may be repeated"),
 		list(&c.Exclude, "exclude", "`GLOB` of paths, or of names when it has no slash, to leave out; may be repeated"),
