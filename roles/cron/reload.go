@@ -54,6 +54,11 @@ func (c *Cron) reload(why string) {
 		return
 	}
 	c.metrics.valid.Set(1)
+	if c.cfg.waiting != nil {
+		if names := c.cfg.waiting(); len(names) > 0 {
+			c.log.Warn().Strs("keys", names).Msg("these keys were changed in the file, and are in force after the next start alone")
+		}
+	}
 	change := c.d.Reload(jobs)
 	c.use(jobs)
 	if change.Added+change.Changed+change.Removed == 0 {

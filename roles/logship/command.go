@@ -49,7 +49,7 @@ func Command() *cli.Command {
 	outs := &host.Key{Name: "outputs", Usage: "outputs beside those of --to, with all their options", Example: outputsExample, Decode: cfg.setOutputs}
 	inputs.Show = func() any { return showNode(cfg.inputsNode) }
 	outs.Show = func() any { return showNode(cfg.outputsNode) }
-	cfg.file = inputs.File
+	cfg.file, cfg.waiting = inputs.File, inputs.Waiting
 	cfg.reread = func() error {
 		if err := inputs.Reread(); err != nil {
 			return err

@@ -56,6 +56,7 @@ type Config struct {
 	inputs, outputs         draft.Value
 	inputsNode, outputsNode *yaml.Node
 	reread                  func() error
+	waiting                 func() []string // keys of the file that changed and need another start
 	file                    func() string
 }
 
