@@ -70,6 +70,15 @@ func (c *Cron) reload(why string) {
 	c.env.Status.Event("info", "new table")
 	c.log.Info().Str("why", why).Int("jobs", len(jobs)).Int("added", change.Added).Int("changed", change.Changed).
 		Int("removed", change.Removed).Msg("new table is in use")
+	c.warnEmpty(jobs)
+}
+
+// warnEmpty tells of a table without jobs: it is valid, and hardly ever what was meant, such as a file that was cut or a wrong key of a ConfigMap.
+func (c *Cron) warnEmpty(jobs []*job.Job) {
+	if len(jobs) == 0 {
+		c.env.Status.Event("warn", "the table has no jobs")
+		c.log.Warn().Msg("the table has no jobs; they run as soon as a file has some")
+	}
 }
 
 func (c *Cron) again() ([]*job.Job, error) {
