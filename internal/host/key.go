@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -25,8 +26,9 @@ type Key struct {
 	// Show returns what --print-config prints; it must mask secrets. Without it the value is printed as it is written.
 	Show func() any
 
-	node *yaml.Node
-	file file
+	node        *yaml.Node
+	file        file
+	first, last map[*option]given // what the file said beside keys, at the start and when it was read last
 }
 
 // File is the path of the config file, "" when there is none. It is known when Check is called.
@@ -42,7 +44,20 @@ func (k *Key) Reread() error {
 	if err != nil {
 		return err
 	}
+	k.last = r.found
 	return k.decode(r.keys[k])
+}
+
+// Waiting are the names of the flags that the file gives other values than at the start, which Reread does not put in force: they wait for
+// the next start. A role says so, lest an edit is thought to work.
+func (k *Key) Waiting() []string {
+	var names []string
+	for _, o := range k.file.options {
+		if k.last != nil && !slices.Equal(k.first[o].values, k.last[o].values) {
+			names = append(names, o.name())
+		}
+	}
+	return names
 }
 
 func (k *Key) decode(n *yaml.Node) error {

@@ -122,6 +122,13 @@ func TestRereadKeepsTheLastGoodOne(t *testing.T) {
 			t.Errorf("Reread of %q = %v, rules %q; want %q, %s", step.in, err, k.rules, step.err, step.rules)
 		}
 	}
+	if got := key.Waiting(); len(got) != 0 {
+		t.Errorf("Waiting() = %q; want nothing: the file says what it said", got)
+	}
+	write(t, path, "rules: [e]\nport: 9\n")
+	if err := key.Reread(); err != nil || !slices.Equal(key.Waiting(), []string{"port"}) {
+		t.Errorf("Reread = %v, Waiting() = %q; want port, which waits for the next start", err, key.Waiting())
+	}
 	if k.port != 0 {
 		t.Errorf("port after Reread = %d; want it untouched", k.port)
 	}

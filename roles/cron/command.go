@@ -39,7 +39,7 @@ const jobsExample = `jobs:
 func Command() *cli.Command {
 	cfg := Default()
 	jobs := &host.Key{Name: "jobs", Usage: "jobs beside those of crontabs, with the same options", Example: jobsExample, Decode: cfg.setJobs, Show: cfg.showJobs}
-	cfg.reread, cfg.file = jobs.Reread, jobs.File
+	cfg.reread, cfg.file, cfg.waiting = jobs.Reread, jobs.File, jobs.Waiting
 	return host.Command(host.Spec{
 		Name:     "cron",
 		Usage:    "run jobs at the times that crontabs name",

@@ -123,9 +123,7 @@ func (c *Cron) Run(ctx context.Context) error {
 		c.log.Warn().AnErr("err", err).Msg("the journal was not tidied")
 	}
 	c.log.Info().Int("jobs", len(jobs)).Strs("crontabs", c.cfg.paths()).Msg("table is loaded")
-	if len(jobs) == 0 {
-		c.log.Warn().Msg("the table has no jobs; they run as soon as a file has some")
-	}
+	c.warnEmpty(jobs)
 	beside, stop := context.WithCancel(ctx)
 	defer stop()
 	drained := make(chan struct{})

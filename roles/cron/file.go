@@ -297,7 +297,7 @@ func masked(n *yaml.Node, key string) *yaml.Node {
 			out.Content = append(out.Content, child)
 			continue
 		}
-		if n.Kind == yaml.MappingNode && key != "headers" {
+		if n.Kind == yaml.MappingNode && key != "headers" && key != "env" {
 			under = n.Content[i-1].Value
 		}
 		out.Content = append(out.Content, masked(child, under))
@@ -306,7 +306,7 @@ func masked(n *yaml.Node, key string) *yaml.Node {
 	case n.Kind != yaml.ScalarNode:
 	case key == "http" || key == "url":
 		out.Value = secret.NewURL(n.Value).String()
-	case key == "headers" || key == "ping" && !strings.HasPrefix(n.Value, "file:"):
+	case key == "headers" || key == "env" || key == "body" || key == "stdin" || key == "ping" && !strings.HasPrefix(n.Value, "file:"):
 		out.Value, out.Tag = secret.Mask, "!!str"
 	}
 	return &out

@@ -65,9 +65,13 @@ func (p *preview) test(_ context.Context, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	unread, err := unreadable(out, jobs)
+	more, err := unreadable(out, jobs)
 	if err != nil {
 		return err
+	}
+	if len(jobs) == 0 {
+		more++
+		fmt.Fprintln(out, "there are no jobs (warning)")
 	}
 	now := p.cfg.now()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -85,7 +89,7 @@ func (p *preview) test(_ context.Context, out io.Writer, args []string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "ok: %d jobs, %d warnings\n", len(jobs), len(warnings)+unread)
+	_, err = fmt.Fprintf(out, "ok: %d jobs, %d warnings\n", len(jobs), len(warnings)+more)
 	return err
 }
 

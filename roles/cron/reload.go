@@ -54,6 +54,11 @@ func (c *Cron) reload(why string) {
 		return
 	}
 	c.metrics.valid.Set(1)
+	if c.cfg.waiting != nil {
+		if names := c.cfg.waiting(); len(names) > 0 {
+			c.log.Warn().Strs("keys", names).Msg("these keys were changed in the file, and are in force after the next start alone")
+		}
+	}
 	change := c.d.Reload(jobs)
 	c.use(jobs)
 	if change.Added+change.Changed+change.Removed == 0 {
@@ -65,6 +70,15 @@ func (c *Cron) reload(why string) {
 	c.env.Status.Event("info", "new table")
 	c.log.Info().Str("why", why).Int("jobs", len(jobs)).Int("added", change.Added).Int("changed", change.Changed).
 		Int("removed", change.Removed).Msg("new table is in use")
+	c.warnEmpty(jobs)
+}
+
+// warnEmpty tells of a table without jobs: it is valid, and hardly ever what was meant, such as a file that was cut or a wrong key of a ConfigMap.
+func (c *Cron) warnEmpty(jobs []*job.Job) {
+	if len(jobs) == 0 {
+		c.env.Status.Event("warn", "the table has no jobs")
+		c.log.Warn().Msg("the table has no jobs; they run as soon as a file has some")
+	}
 }
 
 func (c *Cron) again() ([]*job.Job, error) {

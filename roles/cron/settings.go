@@ -51,11 +51,12 @@ type Config struct {
 
 	Lease Lease
 
-	inline []inlineJob      // jobs: of the config file
-	node   *yaml.Node       // as they are written there
-	reread func() error     // reads jobs: again
-	file   func() string    // the config file
-	now    func() time.Time // when it was loaded; for tests of past years
+	inline  []inlineJob      // jobs: of the config file
+	node    *yaml.Node       // as they are written there
+	reread  func() error     // reads jobs: again
+	file    func() string    // the config file
+	waiting func() []string  // keys of it that changed and need another start
+	now     func() time.Time // when it was loaded; for tests of past years
 }
 
 // Lease says how replicas agree on who starts the jobs.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/host"
 	"github.com/sidecar-kit/sidecar/internal/role"
+	"github.com/sidecar-kit/sidecar/internal/secret"
+	"github.com/sidecar-kit/sidecar/roles/logship/outputs"
 	"github.com/sidecar-kit/sidecar/roles/logship/source"
 )
 
@@ -47,7 +49,7 @@ func Command() *cli.Command {
 	outs := &host.Key{Name: "outputs", Usage: "outputs beside those of --to, with all their options", Example: outputsExample, Decode: cfg.setOutputs}
 	inputs.Show = func() any { return showNode(cfg.inputsNode) }
 	outs.Show = func() any { return showNode(cfg.outputsNode) }
-	cfg.file = inputs.File
+	cfg.file, cfg.waiting = inputs.File, inputs.Waiting
 	cfg.reread = func() error {
 		if err := inputs.Reread(); err != nil {
 			return err
@@ -87,7 +89,9 @@ func flags(c *Config) []cli.Flag {
 		return &cli.StringFlag{Name: name, Destination: target, Usage: usage}
 	}
 	to := host.Strings(&c.To)
-	to.EnvSep, to.Show = "\n", showOutput
+	to.EnvSep, to.Show = "\n", outputs.Show
+	stopWhen := host.Strings(&c.StopWhen)
+	stopWhen.Show = func(url string) string { return secret.NewURL(url).String() }
 	return []cli.Flag{
 		list(&c.Paths, "path", "`GLOB` of files to read, absolute, with *, ?, [a-z], {a,b} and ** for any folders; may be repeated"),
 		list(&c.Exclude, "exclude", "`GLOB` of paths, or of names when it has no slash, to leave out; may be repeated"),
@@ -118,7 +122,7 @@ func flags(c *Config) []cli.Flag {
 		word(&c.DeadLetterMax, "dead-letter-max", "most `BYTES` of dead letters; the oldest go first, and are counted"),
 		&cli.IntFlag{Name: "max-open", Destination: &c.MaxOpen, Usage: "most files that are open at once"},
 		&cli.DurationFlag{Name: "linger", Destination: &c.Linger, Usage: "after SIGTERM, go on until the files have been quiet for this long: for pods where the application gets the signal at the same time"},
-		list(&c.StopWhen, "stop-when", "`URL` as sidecar probe takes it, such as file:///logs/done: when it is true, ship what is left and exit 0; for Jobs. Several must all be true"),
+		&cli.GenericFlag{Name: "stop-when", Value: stopWhen, Usage: "`URL` as sidecar probe takes it, such as file:///logs/done: when it is true, ship what is left and exit 0; for Jobs. Several must all be true"},
 	}
 }
 

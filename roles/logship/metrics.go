@@ -155,7 +155,7 @@ func outputFigures() []figure {
 		perOutput("in_flight", "Batches that are under way or wait to be.", func(ln *lane) float64 { return float64(ln.pipe.Stats().InFlight) }),
 		perOutput("in_flight_allowed", "Batches that may be sent at once; fewer when the output has too much to do.", func(ln *lane) float64 { return float64(ln.pipe.Stats().Allowed) }),
 		perOutput("paused", "1 while the output needs a person: credentials, permission, an index.", func(ln *lane) float64 { return flag(ln.pipe.Stats().Paused) }),
-		perOutput("failing", "1 while the last attempt failed.", func(ln *lane) float64 { return flag(ln.pipe.Stats().Problem != "") }),
+		perOutput("failing", "1 while the last attempt failed, or what became of it cannot be written down.", func(ln *lane) float64 { return flag(ln.pipe.Stats().Problem != "") }),
 		perOutput("last_success_timestamp_seconds", "When a batch was delivered last; 0: never.", func(ln *lane) float64 {
 			at := ln.pipe.Stats().LastDone
 			if at.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/watch"
@@ -53,6 +54,10 @@ func (l *Logship) reread(why string) *plan {
 		return nil
 	}
 	l.metrics.valid.Set(1)
+	if names := c.waiting(); len(names) > 0 { // set with reread
+		l.env.Status.Event("warn", "changed in the file, and in force after the next start alone: "+strings.Join(names, ", "))
+		l.log.Warn().Strs("keys", names).Msg("these keys were changed in the file, and are in force after the next start alone")
+	}
 	if reflect.DeepEqual(inputs, c.inputs) && reflect.DeepEqual(outputs, c.outputs) {
 		l.metrics.reloads.With("unchanged").Inc()
 		l.log.Info().Str("why", why).Msg("the configuration is the same")

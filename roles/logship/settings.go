@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
 	"github.com/sidecar-kit/sidecar/internal/probe"
+	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 	"github.com/sidecar-kit/sidecar/roles/logship/content"
 	"github.com/sidecar-kit/sidecar/roles/logship/keep"
@@ -55,6 +56,7 @@ type Config struct {
 	inputs, outputs         draft.Value
 	inputsNode, outputsNode *yaml.Node
 	reread                  func() error
+	waiting                 func() []string // keys of the file that changed and need another start
 	file                    func() string
 }
 
@@ -272,7 +274,7 @@ func (c *Config) probes(p *plan) error {
 	for _, text := range c.StopWhen {
 		check, err := probe.Parse(text)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--stop-when %s: %w", text, err))
+			errs = append(errs, fmt.Errorf("--stop-when %s: %w", secret.NewURL(text), err))
 			continue
 		}
 		p.stopWhen = append(p.stopWhen, check)

@@ -120,6 +120,8 @@ func TestApply(t *testing.T) {
 			`{"Password":"x","user":{"token":[1],"mail":"a@b.de","n":1},"l":["q\u0040b.de",2],"msg":"password=\"a b\" and token: c, rest"}`,
 			`{"message":"password=\"***\" and token: ***, rest",…,"Password":"***","user":{"token":"***","mail":"***","n":1},"l":["***",2]}`},
 		{jsonAnd(`{"redact":{"keys":["password"]}}`), `{"password":"x"`, `{"message":"{\"password\":\"***\"",…}`},
+		{jsonAnd(`{"redact":{"keys":["user.pin","a.b.c"]}}`), `{"user":{"pin":1,"x":{"User":{"PIN":"2"}}},"a":{"b":[{"c":3}]},"pin":4}`,
+			`{…,"user":{"pin":"***","x":{"User":{"PIN":"***"}}},"a":{"b":[{"c":"***"}]},"pin":4}`},
 		{jsonAnd(`{"redact":["card"]}`), `{"n":4111111111111111,"t":1700000000123}`, `{…,"n":"***","t":1700000000123}`},
 		{jsonAnd(`{"redact":{"patterns":["id-[0-9]+"],"mask":"[id]"}}`), `{"a":"x id-1 id-22"}`, `{…,"a":"x [id] [id]"}`},
 		{jsonAnd(`{"redact":{"keys":["a"],"with":"hash","salt":"${SALT}"}}`), `{"a":"x","b":{"a":"x"}}`, `{…,"a":"hash:5bdac76eb12ae30b","b":{"a":"hash:5bdac76eb12ae30b"}}`},

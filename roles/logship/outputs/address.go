@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/internal/suggest"
 )
 
@@ -46,6 +45,8 @@ func kindNames() []string {
 	return names
 }
 
+var errPassword = errors.New("a password in an address can be seen by everybody who sees the process\nhint: leave it out, and say password-file=FILE or password-env=NAME")
+
 // address is what the URL of an output says.
 type address struct {
 	kind   string
@@ -73,7 +74,7 @@ func parseAddress(text, given string) (address, error) {
 	}
 	if !ok {
 		return address{}, fmt.Errorf("%q is no output%s\nhint: KIND://HOST/..., such as elasticsearch://es:9200/logs-app-default, or stdout",
-			shown(text), suggest.DidYouMean("", text, kindNames()))
+			Show(text), suggest.DidYouMean("", text, kindNames()))
 	}
 	var a address
 	if err := a.scheme(scheme, given); err != nil {
@@ -88,8 +89,6 @@ func parseAddress(text, given string) (address, error) {
 	}
 	return a, a.authority(host)
 }
-
-func shown(text string) string { return secret.NewURL(text).String() }
 
 func (a *address) scheme(scheme, given string) error {
 	name, word, plus := strings.Cut(strings.ToLower(scheme), "+")
@@ -155,7 +154,7 @@ func (a *address) authority(text string) error {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		user, _, password := strings.Cut(text[:at], ":")
 		if password {
-			return errors.New("a password in an address can be seen by everybody who sees the process\nhint: leave it out, and say password-file=FILE or password-env=NAME")
+			return errPassword
 		}
 		a.user, text = user, text[at+1:]
 	}
@@ -168,6 +167,9 @@ func (a *address) authority(text string) error {
 	if a.kind == "s3" {
 		a.hosts = []string{text} // a bucket
 		return nil
+	}
+	if strings.Contains(a.path+a.query, "@") && strings.Contains(text, ":") && strayPassword(text) {
+		return errPassword
 	}
 	for host := range strings.SplitSeq(text, ",") {
 		if _, err := withPort(host, k.port); err != nil {

@@ -110,7 +110,11 @@ func (s *Spec) readHeaders(v draft.Value) error {
 	all, err := namesAndValues(v, ":")
 	for _, h := range all {
 		if !headerName(h[0]) || strings.ContainsAny(h[1], "\r\n\x00") {
-			err = errors.Join(err, v.Errorf("%q is no header that can be given\nhint: NAME:VALUE", h[0]))
+			hint := "NAME:VALUE"
+			if strings.EqualFold(h[0], "authorization") {
+				hint = "token-file=FILE is for a bearer token, username=NAME and password-file=FILE for a password, api-key-file=FILE for a key of Elasticsearch"
+			}
+			err = errors.Join(err, v.Errorf("%q is no header that can be given\nhint: %s", h[0], hint))
 		}
 	}
 	s.o.headers = all
@@ -146,7 +150,7 @@ func (s *Spec) readEndpoint(v draft.Value) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return v.Errorf("%q is no http or https URL with a host and nothing secret\nhint: http://minio:9000", shown(text))
+		return v.Errorf("%q is no http or https URL with a host and nothing secret\nhint: http://minio:9000", Show(text))
 	}
 	s.o.endpoint, s.o.address.secure = u, u.Scheme == "https"
 	return nil
@@ -166,7 +170,10 @@ func namesAndValues(v draft.Value, mark string) ([][2]string, error) {
 	}
 	one := func(text string, v draft.Value) error {
 		name, value, ok := strings.Cut(text, mark)
-		if !ok || v.Shape != draft.Word {
+		switch {
+		case !ok && mark == ":" || v.Shape != draft.Word:
+			return v.Errorf("want NAME%sVALUE", mark) // the text may be a secret
+		case !ok:
 			return v.Errorf("%q: want NAME%sVALUE", text, mark)
 		}
 		all = append(all, [2]string{strings.TrimSpace(name), strings.TrimSpace(value)})

@@ -164,6 +164,8 @@ func (s *Spec) apply(rest []draft.Pair) error {
 		switch {
 		case seen[p.Key]:
 			errs = append(errs, fmt.Errorf("%s: %s is given twice", p.Place, p.Key))
+		case !known && table[p.Key+"-file"].takes(s.Kind) && table[p.Key+"-file"].name != "":
+			errs = append(errs, fmt.Errorf("%s: %s is no option of %s: secrets are not written here\nhint: %s-file=FILE or %s-env=NAME", p.Place, p.Key, s.Kind, p.Key, p.Key))
 		case !known:
 			errs = append(errs, fmt.Errorf("%s: %q is no option of %s%s", p.Place, p.Key, s.Kind, suggest.DidYouMean("", p.Key, mine)))
 		case !o.takes(s.Kind):

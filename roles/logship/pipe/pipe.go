@@ -94,7 +94,7 @@ type Stats struct {
 	Allowed                int64 // of them at once
 	Dropped                map[string]int64
 	LastDone               time.Time
-	Problem                string // why the last request failed; empty: it did not
+	Problem                string // why the last request failed, or a local disk takes nothing; empty: all is well
 	Paused                 bool   // a person has to do something
 }
 

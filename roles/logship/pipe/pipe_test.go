@@ -342,11 +342,17 @@ func TestAFullStateFolderStopsSendingUntilThereIsRoom(t *testing.T) {
 	calls := 0
 	p := New(Config{Output: "es", Store: mustOpen(t, b.dir), Sink: b.sink, Backoff: backoff.Policy{Min: time.Millisecond}, Log: zerolog.Nop()})
 	err := p.persist(t.Context(), "no room", func() error {
-		if calls++; calls < 5 {
+		if calls++; calls == 3 && !strings.Contains(p.Stats().Problem, "no room: no space") {
+			t.Errorf("Problem = %q while nothing goes on; want the reason", p.Stats().Problem)
+		}
+		if calls < 5 {
 			return errors.New("no space left on device")
 		}
 		return nil
 	})
+	if p.Stats().Problem != "" {
+		t.Errorf("Problem = %q when there is room; want none", p.Stats().Problem)
+	}
 	if err != nil || calls != 5 {
 		t.Errorf("persist() = %v after %d calls; want nil after 5", err, calls)
 	}

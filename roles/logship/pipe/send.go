@@ -51,10 +51,13 @@ func (p *Pipe) persist(ctx context.Context, what string, do func() error) error 
 		err := do()
 		if err == nil || ctx.Err() != nil {
 			if attempt > 1 && err == nil {
+				p.stats.problem.Store(nil)
 				p.c.Log.Info().Str("output", p.c.Output).Msg("the disk takes writes again")
 			}
 			return errors.Join(err, ctx.Err())
 		}
+		text := what + ": " + err.Error()
+		p.stats.problem.Store(&text)
 		if attempt == 1 || attempt%30 == 0 {
 			p.c.Log.Error().AnErr("err", err).Str("output", p.c.Output).Msg(what)
 		}

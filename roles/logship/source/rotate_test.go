@@ -170,6 +170,8 @@ func TestRotations(t *testing.T) {
 		{"copytruncate while down, longer than before", "app.log", `up; say app.log 300; sync; down; say app.log 20; cp app.log app.log-20260101; cut app.log
 			say app.log 1000; up; sync`},
 		{"copytruncate into gzip", "app.log", "up; say app.log 300; sync; down; say app.log 20; cpgz app.log app.log.1.gz; cut app.log; say app.log 10; up; sync"},
+		{"copytruncate, seen while the copy is compressed", "app.log", `up; say app.log 300; sync; down; say app.log 20; cpgz app.log app.log.1.gz; cp app.log app.log.2; cut app.log
+			say app.log 10; up; sync; rm app.log.2; say app.log 3; sync`},
 		{"copytruncate to any name", "app.log", "up; say app.log 300; sync; down; say app.log 20; cp app.log zzz; cut app.log; say app.log 10; up; sync"},
 		{"compressed after rotation", "app.log*", `up; say app.log 300; sync; mv app.log app.log.1; say app.log 10; sync; pause 100; gz app.log.1; pause 400; mv app.log.1.gz app.log.2.gz
 			say app.log 10; sync; down; up; pause 100; say app.log 3; sync`},

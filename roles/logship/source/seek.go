@@ -26,36 +26,47 @@ func (s *Set) seekCopy(g *gen) {
 		s.lose(g) // it was empty when it was seen: everything would be its copy. What it got since is found as a file that nobody knows
 		return
 	}
-	for _, e := range g.copies {
-		if s.tryCopy(g, e) {
-			return
-		}
-	}
-	entries, err := os.ReadDir(g.folder.path)
-	if err == nil {
-		for _, d := range entries {
-			e := g.folder.names[d.Name()]
-			if !d.Type().IsRegular() || e != nil && e.gen != nil && e.gen.stored || e != nil && e.copyOf != nil {
-				continue
-			}
-			if s.tryCopy(g, &entry{folder: g.folder, name: d.Name()}) {
-				return
-			}
-		}
+	// Plain ones first: while a rotator compresses a copy there are both, and beside a generation that is read from the archive the plain
+	// one would be taken for a file of its own.
+	if s.tryCopies(g, true) || s.tryCopies(g, false) {
+		return
 	}
 	if time.Now().After(g.seek) {
 		s.lose(g)
 	}
 }
 
+// tryCopies tries what is known as a copy, then what nobody knows in the folder; plain: only files that are not compressed.
+func (s *Set) tryCopies(g *gen, plain bool) bool {
+	for _, e := range g.copies {
+		if s.tryCopy(g, e, plain) {
+			return true
+		}
+	}
+	entries, err := os.ReadDir(g.folder.path)
+	if err != nil {
+		return false
+	}
+	for _, d := range entries {
+		e := g.folder.names[d.Name()]
+		if !d.Type().IsRegular() || e != nil && e.gen != nil && e.gen.stored || e != nil && e.copyOf != nil {
+			continue
+		}
+		if s.tryCopy(g, &entry{folder: g.folder, name: d.Name()}, plain) {
+			return true
+		}
+	}
+	return false
+}
+
 // tryCopy looks whether a file has the content of a generation, and reads it from there if so.
-func (s *Set) tryCopy(g *gen, e *entry) bool {
+func (s *Set) tryCopy(g *gen, e *entry, plain bool) bool {
 	st, err := ident.Lstat(e.path())
 	if err != nil || !st.Regular() || st.Size == 0 {
 		return false
 	}
 	related := ident.Rotated(g.base(), e.name)
-	if !related && g.Ident.HeadLen < ident.CheckLen {
+	if !related && g.Ident.HeadLen < ident.CheckLen || plain && ident.Packed(e.name) {
 		return false
 	}
 	if o := s.byKey[st.Key]; o != nil && o.stored && o != g {
@@ -66,7 +77,7 @@ func (s *Set) tryCopy(g *gen, e *entry) bool {
 		return false
 	}
 	kind, ok := s.isCopy(g, f, st.Size)
-	if o := s.byKey[st.Key]; !ok || o != nil && o.stored && o != g {
+	if o := s.byKey[st.Key]; !ok || plain && kind != "" || o != nil && o.stored && o != g {
 		f.Close()
 		return false
 	}

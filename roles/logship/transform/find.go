@@ -6,41 +6,47 @@ import (
 	"math/bits"
 	"regexp"
 	"strings"
-	"unsafe"
 )
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func digit(c byte) bool  { return c-'0' <= 9 }
 func alnum(c byte) bool  { return letter(c) || digit(c) }
 
-// email finds addresses: what stands around an @ that has a domain with a dot behind it.
-func email(b []byte, i int) (start, end int) {
-	for from := i; ; {
-		at := bytes.IndexByte(b[from:], '@')
-		if at < 0 {
-			return -1, -1
-		}
-		at += from
-		start = at
-		for start > i && (alnum(b[start-1]) || strings.IndexByte("._%+-", b[start-1]) >= 0 || b[start-1] >= 0x80) {
-			start--
-		}
-		end = at + 1
-		dot := 0
-		for end < len(b) && (alnum(b[end]) || b[end] == '-' || b[end] == '.' || b[end] >= 0x80) {
-			if b[end] == '.' && end > at+1 {
-				dot = end
+// email finds addresses: what stands around at, which is an @ or what stands for one in an address of the web, with a domain behind it that
+// has a dot.
+func email(at string) finder {
+	sign := []byte(at)
+	return func(b []byte, i int) (start, end int) {
+		for from := i; ; {
+			k := bytes.Index(b[from:], sign)
+			if k < 0 {
+				return -1, -1
 			}
-			end++
+			k += from
+			start = k
+			for start > from && mailbox(b, start-1) {
+				start--
+			}
+			domain := k + len(sign)
+			end = domain
+			for end < len(b) && (alnum(b[end]) || b[end] == '-' || b[end] == '.' || b[end] >= 0x80) {
+				end++
+			}
+			for end > domain && (b[end-1] == '.' || b[end-1] == '-') {
+				end--
+			}
+			if start < k && bytes.IndexByte(b[domain:end], '.') > 0 {
+				return start, end
+			}
+			from = domain
 		}
-		for end > at && (b[end-1] == '.' || b[end-1] == '-') {
-			end--
-		}
-		if start < at && dot > 0 && end > dot+1 || start < at && bytes.IndexByte(b[at+1:max(end, at+1)], '.') > 0 {
-			return start, end
-		}
-		from = at + 1
 	}
+}
+
+// mailbox says whether b[i] may be part of a name before an @. An apostrophe is between letters only: elsewhere it is a quote.
+func mailbox(b []byte, i int) bool {
+	c := b[i]
+	return alnum(c) || c >= 0x80 || strings.IndexByte("._%+-", c) >= 0 || c == '\'' && i > 0 && letter(b[i-1]) && letter(b[i+1])
 }
 
 // card finds numbers of 13 to 19 digits, maybe with single blanks or dashes between, that begin as card numbers do and whose last digit is
@@ -112,8 +118,9 @@ func luhn(digits []byte) bool {
 	return sum%10 == 0 && sum > 0
 }
 
-// scheme finds the token behind Bearer or Basic, the words of an Authorization header. first is their first letter.
+// scheme finds the token behind Bearer or Basic, the words of an Authorization header, in any case. first is their first letter.
 func scheme(first byte) finder {
+	bearer, basic := []byte("earer "), []byte("asic ")
 	return func(b []byte, i int) (start, end int) {
 		for from := i; from+14 <= len(b); from++ {
 			k := bytes.IndexByte(b[from:], first)
@@ -123,9 +130,9 @@ func scheme(first byte) finder {
 			from += k
 			rest := b[from+1:]
 			switch {
-			case len(rest) > 6 && string(rest[:6]) == "earer ":
+			case len(rest) > 6 && bytes.EqualFold(rest[:6], bearer):
 				start = from + 7
-			case len(rest) > 5 && string(rest[:5]) == "asic ":
+			case len(rest) > 5 && bytes.EqualFold(rest[:5], basic):
 				start = from + 6
 			default:
 				continue
@@ -267,122 +274,4 @@ func byPattern(re *regexp.Regexp) finder {
 		}
 		return -1, -1
 	}
-}
-
-// keySet is a set of keys, in any case. A key with dots is in it if its last part is, too.
-type keySet struct {
-	last  [256]bool // bytes that one of words ends with
-	words []string
-}
-
-func (k *keySet) add(word string) {
-	if word != "" {
-		k.words = append(k.words, word)
-		c := word[len(word)-1]
-		k.last[c] = true
-		if letter(c) {
-			k.last[c^0x20] = true
-		}
-	}
-}
-
-func (k *keySet) any() bool { return len(k.words) > 0 }
-
-func (k *keySet) has(key string) bool {
-	return key != "" && k.last[key[len(key)-1]] && k.exact(key)
-}
-
-func (k *keySet) exact(key string) bool {
-	for _, w := range k.words {
-		if n := len(key) - len(w); n == 0 || n > 0 && key[n-1] == '.' {
-			if strings.EqualFold(w, key[n:]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// byKey finds values behind a key in text: password=x, "token": "x", secret: x.
-func (d *redactor) byKey(b []byte, i int) (start, end int) {
-	for at := i; ; {
-		if at += mark(b[at:], ':'); at == len(b) {
-			return -1, -1
-		}
-		at++
-		if c := b[max(at-2, 0)]; alnum(c) && !d.keys.last[c] {
-			continue // most colons stand in times and addresses
-		}
-		if !d.keys.has(keyBefore(b[i : at-1])) {
-			continue
-		}
-		start = at
-		for start < len(b) && b[start] == ' ' {
-			start++
-		}
-		if end = valueEnd(b, &start); end > start {
-			return start, end
-		}
-	}
-}
-
-// mark is the index of the first = or : or other in b, or its length.
-func mark(b []byte, other byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		low := w &^ highs
-		plain := ((low ^ '='*ones) + 0x7f*ones) & ((low ^ ':'*ones) + 0x7f*ones) & ((low ^ uint64(other)*ones) + 0x7f*ones)
-		if m := ^plain & highs &^ w; m != 0 {
-			return i + bits.TrailingZeros64(m)/8
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c == '=' || c == ':' || c == other {
-			return i
-		}
-	}
-	return i
-}
-
-// keyBefore is the name that b ends with, maybe in quotes.
-func keyBefore(b []byte) string {
-	end := len(b)
-	for end > 0 && (b[end-1] == ' ' || b[end-1] == '"' || b[end-1] == '\'' || b[end-1] == '\\') {
-		end--
-	}
-	start := end
-	for start > 0 && end-start < 64 && (alnum(b[start-1]) || b[start-1] == '_' || b[start-1] == '-' || b[start-1] == '.') {
-		start--
-	}
-	return unsafe.String(unsafe.SliceData(b[start:end]), end-start)
-}
-
-// valueEnd is the end of the value at start, which is moved behind a quote. A quote may stand behind a backslash, where JSON is in a string
-// of JSON: then the value ends at the next one that does.
-func valueEnd(b []byte, start *int) int {
-	i := *start
-	inner := i+1 < len(b) && b[i] == '\\' && b[i+1] == '"'
-	if inner {
-		i++
-	}
-	if i < len(b) && (b[i] == '"' || b[i] == '\'') {
-		quote := b[i]
-		*start = i + 1
-		for i++; i < len(b) && b[i] != quote; i++ {
-			if b[i] != '\\' || i+1 == len(b) {
-				continue
-			}
-			if inner && b[i+1] == quote {
-				return i
-			}
-			i++
-		}
-		return min(i, len(b))
-	}
-	for i < len(b) && strings.IndexByte(" \t\n,;&)}]\"'", b[i]) < 0 {
-		i++
-	}
-	return i
 }

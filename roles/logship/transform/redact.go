@@ -105,6 +105,7 @@ type redactor struct {
 	sum     [sha256.Size]byte
 	scratch *scratch
 	count   int64
+	path    []byte // the key of the field that is looked into
 
 	keysOnly bool // nothing is looked for but keys
 }
@@ -115,7 +116,7 @@ func newRedactor(c *redactConfig, env Env, s *scratch) (*redactor, error) {
 		d.keys.add(key)
 	}
 	all := map[string][]finder{
-		"email": {email}, "card": {card}, "bearer": {scheme('B'), scheme('b')}, "jwt": {jwt},
+		"email": {email("@"), email("%40")}, "card": {card}, "bearer": {scheme('B'), scheme('b')}, "jwt": {jwt},
 		"aws": {aws("AKIA"), aws("ASIA")}, "ipv4": {ipv4},
 	}
 	for _, word := range c.presets {
@@ -151,6 +152,9 @@ func (d *redactor) apply(r *record.Record, first int) {
 		}
 		if f.Kind == record.Literal && len(f.Value) < 12 {
 			continue
+		}
+		if f.Kind == record.Nested && d.keys.dotted {
+			d.path = append(d.path[:0], f.Key...)
 		}
 		if out, changed := d.value(f.Value, &f.Kind); changed {
 			f.Value = out
@@ -208,22 +212,22 @@ func (d *redactor) value(b []byte, kind *record.Kind) (out []byte, changed bool)
 // nested redacts within an object or an array.
 func (d *redactor) nested(b []byte) (out []byte, changed bool) {
 	before := d.count
-	out = d.walk(nil, b)
+	out = d.walk(nil, b, d.path)
 	if d.count == before {
 		return b, false
 	}
 	return out, true
 }
 
-// walk appends the value b, redacted. b is valid.
-func (d *redactor) walk(dst, b []byte) []byte {
+// walk appends the value b, redacted, which stands below the key path. b is valid.
+func (d *redactor) walk(dst, b, path []byte) []byte {
 	if len(b) == 0 {
 		return dst
 	}
 	if b[0] != '{' && b[0] != '[' {
 		return d.leaf(dst, b)
 	}
-	object := b[0] == '{'
+	object, own := b[0] == '{', path
 	dst = append(dst, b[0])
 	for i := scan.Space(b, 1); i < len(b) && b[i] != ']' && b[i] != '}'; {
 		hit := false
@@ -233,7 +237,11 @@ func (d *redactor) walk(dst, b []byte) []byte {
 				return append(dst, b[i:]...)
 			}
 			end, _ := scan.String(b, i+1)
-			hit = d.keys.has(string(scan.Unescape(nil, b[i+1:end])))
+			if own = path[:len(path):len(path)]; len(own) > 0 {
+				own = append(own, '.')
+			}
+			own = scan.Unescape(own, b[i+1:end])
+			hit = d.keys.has(string(own))
 			dst = append(append(dst, b[i:end+1]...), ':')
 			i = from
 		}
@@ -245,7 +253,10 @@ func (d *redactor) walk(dst, b []byte) []byte {
 		if hit {
 			dst, _ = record.AppendString(dst, string(d.replace(b[i:end])))
 		} else {
-			dst = d.walk(dst, b[i:end])
+			if !d.keys.dotted {
+				own = nil
+			}
+			dst = d.walk(dst, b[i:end], own)
 		}
 		if i = scan.Space(b, end); i < len(b) && b[i] == ',' {
 			dst = append(dst, ',')

@@ -1,6 +1,9 @@
 package ident
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Live returns the names that a file may have had before it was rotated to name: app.log for app.log.1, app.log-20260101.gz and
 // app-2026-01-01.log. Names are without folders; there are at most a few, none if name does not look like that of a rotated file.
@@ -10,7 +13,7 @@ func Live(name string) []string {
 	if len(name) > 255 {
 		return nil
 	}
-	for _, ext := range []string{".gz", ".zst", ".zstd"} {
+	for _, ext := range endings() {
 		if s, ok := strings.CutSuffix(name, ext); ok {
 			name, packed = s, true
 		}
@@ -33,6 +36,13 @@ func Live(name string) []string {
 		}
 	}
 	return live
+}
+
+func endings() []string { return []string{".gz", ".zst", ".zstd"} }
+
+// Packed says whether name is that of a compressed file.
+func Packed(name string) bool {
+	return slices.ContainsFunc(endings(), func(ext string) bool { return strings.HasSuffix(name, ext) })
 }
 
 // Rotated says whether name is one that a file called live may get when it is rotated.
