@@ -430,6 +430,17 @@ func TestCheckReadsFilesOfFieldsAndLooksForFolders(t *testing.T) {
 	if got := tryPorts(table); len(got) != 1 || !strings.Contains(got[0].Error(), "mount a volume") {
 		t.Errorf("tryPorts() = %v; want the folder and the remedy", got)
 	}
+	_, port, err := net.SplitHostPort(free(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Routes = []string{"one=tcp://127.0.0.1:" + port + " => tcp://127.0.0.1:1", "all=tcp://:" + port + " => tcp://127.0.0.1:1"}
+	if table, err = cfg.table(); err != nil {
+		t.Fatal(err)
+	}
+	if got := tryPorts(table); len(got) != 1 || !strings.Contains(got[0].Error(), "tcp://127.0.0.1:"+port+" (--route 1) has this port, too") {
+		t.Errorf("tryPorts() = %v; want that the two exclude each other", got)
+	}
 }
 
 // TestReloadsLeaveNothingBehind: a listener that is replaced again and again takes what it ran on with it.
