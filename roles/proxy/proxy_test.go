@@ -409,6 +409,10 @@ func TestReloadWithoutTheFileOfAField(t *testing.T) {
 	}
 	with := fixed + "  - b=http://127.0.0.1:0?set-header=X:file:" + token + " => http://" + db + "\n"
 	r.reload(with, inForce)
+	if err := os.WriteFile(token, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.reload(with, ".token is empty")
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)
 	}
