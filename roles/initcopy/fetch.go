@@ -2,7 +2,6 @@ package initcopy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,7 +137,7 @@ func (j *job) unpackAndSum(ctx context.Context, pc *piece, f *os.File) error {
 		cancel(err)
 	}
 	pc.sum = <-done
-	return errors.Join(context.Cause(ctx), err)
+	return context.Cause(ctx) // err is that, or came of it
 }
 
 // unpackOpen unpacks an archive that was opened, after a look at the space there is.
