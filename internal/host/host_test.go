@@ -25,6 +25,7 @@ type settings struct {
 	period   time.Duration
 	quiet    bool
 	keys     []string
+	lines    []string
 	paths    []string
 	password secret.Value
 }
@@ -33,6 +34,8 @@ func testCommand(s *settings) *command {
 	*s = settings{repo: "default", depth: 1, period: time.Second, keys: []string{"x"}}
 	paths := Strings(&s.paths)
 	paths.EnvSep = ":"
+	lines := Strings(&s.lines)
+	lines.EnvSep = "\n"
 	return of(Command(Spec{
 		Name: "git-test", Admin: ":1",
 		Flags: []cli.Flag{
@@ -44,6 +47,7 @@ func testCommand(s *settings) *command {
 			&cli.BoolFlag{Name: "quiet", Destination: &s.quiet},
 			&cli.GenericFlag{Name: "key", Value: Strings(&s.keys)},
 			&cli.GenericFlag{Name: "path", Value: paths},
+			&cli.GenericFlag{Name: "line", Value: lines},
 			&cli.GenericFlag{Name: "password", Value: &s.password},
 			&cli.StringFlag{Name: "old", Hidden: true},
 		},
@@ -86,6 +90,7 @@ func TestResolvePrecedence(t *testing.T) {
 		{"bool off", nil, []string{"--config", file, "--quiet=false"}, func(s settings) bool { return !s.quiet }},
 		{"list", map[string]string{"SIDECAR_GIT_TEST_KEY": "a,b"}, nil, func(s settings) bool { return slices.Equal(s.keys, []string{"a,b"}) }},
 		{"list in one variable", map[string]string{"SIDECAR_GIT_TEST_PATH": "a:b"}, nil, func(s settings) bool { return slices.Equal(s.paths, []string{"a", "b"}) }},
+		{"a block of lines", map[string]string{"SIDECAR_GIT_TEST_LINE": "a \n\n b\n"}, nil, func(s settings) bool { return slices.Equal(s.lines, []string{"a ", " b"}) }},
 		{"repeated", nil, []string{"--path", "a:b", "--path", "c"}, func(s settings) bool { return slices.Equal(s.paths, []string{"a:b", "c"}) }},
 		{"empty compat env is unset", map[string]string{"COMPAT_REPO": ""}, nil, func(s settings) bool { return s.repo == "default" }},
 		{"empty derived env is text", map[string]string{"SIDECAR_GIT_TEST_REPO": ""}, nil, func(s settings) bool { return s.repo == "" }},

@@ -12,7 +12,8 @@ import (
 // and a comma is a character like any other.
 type List struct {
 	// EnvSep separates the values in an environment variable; without it a
-	// variable is one value.
+	// variable is one value. Where it is a line end, blank lines are no values:
+	// a manifest that writes them in a block (value: |) ends with one.
 	EnvSep string
 	// Secret says that values are printed as ***.
 	Secret bool
@@ -33,6 +34,15 @@ func (l *List) Set(value string) error {
 	}
 	*l.target = append(*l.target, value)
 	return nil
+}
+
+// split takes the value of an environment variable apart.
+func (l *List) split(text string) []string {
+	values := strings.Split(text, l.EnvSep)
+	if l.EnvSep != "\n" {
+		return values
+	}
+	return slices.DeleteFunc(values, func(line string) bool { return strings.TrimSpace(line) == "" })
 }
 
 // Values returns the current values.

@@ -129,7 +129,7 @@ func (o *option) masked() bool {
 func (o *option) assign(values []string, from origin) error {
 	if list, ok := o.value.(*List); ok {
 		if from.kind == fromEnv && list.EnvSep != "" {
-			values = strings.Split(values[0], list.EnvSep)
+			values = list.split(values[0])
 		}
 		list.empty()
 	}

@@ -76,8 +76,9 @@ func (w fileWant) look() (string, error) {
 		return "", errors.New("is there, want it absent")
 	}
 	age := time.Since(info.ModTime())
-	if w.maxAge > 0 && age > w.maxAge {
-		return "", &unmet{fmt.Sprintf("last written %s ago, want at most %s", short(age), w.maxAge), "old"}
+	// One from before the clock was set back would stay fresh for as long as that was.
+	if w.maxAge > 0 && age.Abs() > w.maxAge {
+		return "", &unmet{fmt.Sprintf("last written %s, want at most %s ago", when(age), w.maxAge), "old"}
 	}
 	if info.Size() < w.minSize {
 		return "", &unmet{fmt.Sprintf("%d bytes, want at least %d", info.Size(), w.minSize), "small"}
@@ -90,7 +91,14 @@ func (w fileWant) look() (string, error) {
 	if info.IsDir() {
 		return "a directory", nil
 	}
-	return fmt.Sprintf("%d bytes, last written %s ago", info.Size(), short(age)), nil
+	return fmt.Sprintf("%d bytes, last written %s", info.Size(), when(age)), nil
+}
+
+func when(age time.Duration) string {
+	if age < 0 {
+		return short(-age).String() + " in the future"
+	}
+	return short(age).String() + " ago"
 }
 
 // content opens regular files only: to open a FIFO means to wait for its writer.

@@ -18,6 +18,10 @@ func TestFile(t *testing.T) {
 	if err := os.Chtimes(old, time.Now(), time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
+	ahead := write(t, "")
+	if err := os.Chtimes(ahead, time.Now(), time.Now().Add(2*time.Hour+time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -28,7 +32,9 @@ func TestFile(t *testing.T) {
 		"file:" + path + "#body=(?m)^state: ready$":  "^ok ",
 		"file://" + path + "#max-age=1h&min-size=13": "^ok ",
 		"file://" + path + "#min-size=14":            "^failed .*: 13 bytes, want at least 14$",
-		"file://" + old + "#max-age=59m":             `^failed .*: last written 1h0m0s ago, want at most 59m0s$`,
+		"file://" + old + "#max-age=59m":             `^failed .*: last written 1h0m0s ago, want at most 59m0s ago$`,
+		"file://" + ahead:                            `^ok .*: 0 bytes, last written 2h0m0s in the future in `,
+		"file://" + ahead + "#max-age=1h":            `^failed .*: last written 2h0m0s in the future, want at most 1h0m0s ago$`,
 		"file://" + old + "#min-size=1":              "^failed .*: 0 bytes, want at least 1$",
 		"file://" + path + "#absent":                 "^failed .*: is there, want it absent$",
 		"file://" + dir + "/nope#absent":             "^ok .*: absent in ",

@@ -130,8 +130,8 @@ func split(address string) (target, error) {
 		}
 	}
 	if !ok || strings.HasPrefix(name, "[") {
-		return target{}, errors.New("the address is neither a URL nor HOST:PORT (an IPv6 address is written in brackets, [::1]:80)\n" +
-			"hint: such as tcp://db:5432, http://127.0.0.1:8080/healthz or file:///data/ready")
+		return target{}, fmt.Errorf("the address %q is neither a URL nor HOST:PORT (an IPv6 address is written in brackets, [::1]:80)\n"+
+			"hint: such as tcp://db:5432, http://127.0.0.1:8080/healthz or file:///data/ready", address)
 	}
 	if !optionName.MatchString(strings.ReplaceAll(name, "+", "")) {
 		return target{}, errors.New("the address is neither a URL nor HOST:PORT, such as tcp://db:5432 or [::1]:80")

@@ -122,7 +122,7 @@ func TestParseShowsTheAddressWithoutOptionsAndSecrets(t *testing.T) {
 func TestParseOfAnAddressNamesTheRemedy(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"", "neither a URL nor HOST:PORT"},
-		{"db", "neither a URL nor HOST:PORT"},
+		{"db", `the address "db" is neither a URL nor HOST:PORT`},
 		{"/data/ready", "did you mean file:///data/ready?"},
 		{"::1:80", `[::1]:80`},
 		{"db:http", `unknown scheme "db"`},

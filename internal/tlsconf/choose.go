@@ -104,7 +104,8 @@ func (c *choice) add(cert *tls.Certificate) {
 	}
 }
 
-// certificate is called once a full handshake. With one certificate it is an atomic load.
+// certificate is called once a full handshake. With one certificate it is an atomic load. None without an error is what makes crypto/tls tell
+// the client unrecognized_name, as servers do; for an error it says internal_error.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c := s.state.Load().choice
 	if c.only != nil {
@@ -112,7 +113,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	}
 	found := c.find(hello.ServerName)
 	if found == nil {
-		return nil, unknownName(hello.ServerName)
+		return nil, nil //nolint:nilnil // crypto/tls takes this for an unknown name
 	}
 	if len(found.more) == 0 {
 		return found.first, nil

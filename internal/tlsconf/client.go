@@ -137,7 +137,7 @@ func (s *clientState) loadCert(o ClientOptions, r *reader) error {
 	if err != nil {
 		return err
 	}
-	found, warnings, err := pairs(files)
+	found, warnings, err := pairs(o.Cert, files)
 	if err != nil {
 		return err
 	}

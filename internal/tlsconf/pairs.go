@@ -29,8 +29,9 @@ type keyed struct {
 }
 
 // pairs finds the key of every certificate in files. The first file gives the default; within a folder that is tls.crt. Certificates of a CA
-// without a key are taken as the upper part of chains. Warnings are what can be served and should be looked at.
-func pairs(files []file) (found []pair, warnings []string, err error) {
+// without a key are taken as the upper part of chains. A folder among certs in which there is no certificate (any more) is an error, whatever
+// others have: its names would be answered with the certificate of another. Warnings are what can be served and should be looked at.
+func pairs(certs []string, files []file) (found []pair, warnings []string, err error) {
 	var contents []content
 	var keys []keyed
 	var errs []error
@@ -59,10 +60,29 @@ func pairs(files []file) (found []pair, warnings []string, err error) {
 		}
 		found = merge(found, more)
 	}
+	if len(errs) == 0 {
+		errs = append(errs, bare(certs, contents)...)
+	}
 	if len(found) == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("%s: no certificate with its key", strings.Join(paths(files), ", ")))
 	}
 	return found, warnings, errors.Join(errs...)
+}
+
+// bare finds folders that have keys and no certificate.
+func bare(certs []string, contents []content) (errs []error) {
+	for _, folder := range certs {
+		keys, some := false, false
+		for _, c := range contents {
+			if filepath.Dir(c.file.path) == filepath.Clean(folder) {
+				keys, some = true, some || len(c.certs) > 0
+			}
+		}
+		if keys && !some {
+			errs = append(errs, fmt.Errorf("%s: no certificate in this folder, only keys\nhint: keys that lie apart from their certificates are named as keys, not as certificates", folder))
+		}
+	}
+	return errs
 }
 
 // ranked puts tls.crt in front of its folder. What a kubelet or cert-manager calls ca.crt is not served.

@@ -195,7 +195,7 @@ func (o ServerOptions) load(now time.Time) (*serverState, error) {
 	files, err := r.read(slices.Concat(o.Certs, o.Keys), certSuffixes()...)
 	fail(err)
 	if err == nil {
-		state.certs, state.warnings, err = pairs(files)
+		state.certs, state.warnings, err = pairs(o.Certs, files)
 		fail(err)
 		state.choice = newChoices(state.certs, o.RefuseUnknownSNI, now)
 	}

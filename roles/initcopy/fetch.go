@@ -2,7 +2,6 @@ package initcopy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,7 +137,7 @@ func (j *job) unpackAndSum(ctx context.Context, pc *piece, f *os.File) error {
 		cancel(err)
 	}
 	pc.sum = <-done
-	return errors.Join(context.Cause(ctx), err)
+	return context.Cause(ctx) // err is that, or came of it
 }
 
 // unpackOpen unpacks an archive that was opened, after a look at the space there is.
@@ -157,8 +156,7 @@ func (j *job) unpackOpen(ctx context.Context, pc *piece, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	j.unpacked(pc, items, rep)
-	return nil
+	return j.unpacked(pc, items, rep)
 }
 
 // unpackStream unpacks an archive that can be read once. Its digest is known, and compared, at the end.
@@ -180,11 +178,13 @@ func (j *job) unpackStream(ctx context.Context, pc *piece, in io.Reader) error {
 	if err := pc.checkSum(pc.sum); err != nil {
 		return err
 	}
-	j.unpacked(pc, items, rep)
-	return nil
+	return j.unpacked(pc, items, rep)
 }
 
-func (j *job) unpacked(pc *piece, items []item.Item, rep unpack.Report) {
+func (j *job) unpacked(pc *piece, items []item.Item, rep unpack.Report) error {
+	if len(items) == 0 {
+		return fmt.Errorf("unpack %s: there is nothing in it to copy\nhint: the archive is empty, or --strip-components, --include and --exclude leave out all of it", pc.shown)
+	}
 	pc.items = items
 	j.report.Skipped += rep.Skipped
 	if rep.Skipped > 0 {
@@ -193,4 +193,5 @@ func (j *job) unpacked(pc *piece, items []item.Item, rep unpack.Report) {
 	if rep.Unowned > 0 {
 		j.warnOwner(rep.Unowned, pc.shown)
 	}
+	return nil
 }

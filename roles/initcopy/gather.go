@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sidecar-kit/sidecar/roles/initcopy/item"
 	"github.com/sidecar-kit/sidecar/roles/initcopy/manifest"
@@ -192,6 +193,29 @@ func (j *job) sumOf(ctx context.Context, path string) (item.Sum, error) {
 		return item.Sum{}, fmt.Errorf("source %s changed while it was read\nhint: run again when nobody writes to it", path)
 	}
 	return items[0].Sum, nil
+}
+
+// checkPins compares with --expect the files that nobody is going to read, because they are in place already or in a
+// dry run. A file that is copied is compared by who copies it.
+func (j *job) checkPins(ctx context.Context, p *plan) error {
+	for i := range j.pieces {
+		pc := &j.pieces[i]
+		copied := slices.ContainsFunc(p.wants, func(w want) bool { return w.piece == pc && !w.same })
+		if pc.expect == nil || !pc.file || pc.opaque() || pc.rendered != nil || copied && !j.cfg.DryRun {
+			continue
+		}
+		sum := pc.items[0].Sum // of the manifest, where the source is as it was
+		if sum.IsZero() {
+			var err error
+			if sum, err = j.sumOf(ctx, pc.path); err != nil {
+				return err
+			}
+		}
+		if err := pc.checkSum(sum); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkSum compares what was read with --expect.

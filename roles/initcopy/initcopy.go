@@ -183,6 +183,9 @@ func (j *job) plan(ctx context.Context) (*plan, map[string]*unit, error) {
 			return nil, nil, err
 		}
 		p, err := j.look(ctx, j.before)
+		if err == nil {
+			err = j.checkPins(ctx, p)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -89,6 +89,9 @@ func (j *job) render(pc *piece) error {
 		shown := filepath.Join(pc.dir, it.Path)
 		data, err := readBounded(shown)
 		if err == nil {
+			err = pc.checkSum(sha256.Sum256(data))
+		}
+		if err == nil {
 			data, err = vars.Render(shown, string(data))
 		}
 		if err != nil {

@@ -108,3 +108,29 @@ func call(t *testing.T, name string, tr *http.Transport, url string, left <-chan
 		t.Errorf("%s: the backend was not told that the client left", name)
 	}
 }
+
+// TestLongHeadsAreToldOf: net/http refuses them itself, and tells nobody.
+func TestLongHeadsAreToldOf(t *testing.T) {
+	for _, engine := range []string{"own", "std"} {
+		r := run(t, "routes:\n  - http://127.0.0.1:0?max-header=2k => http://127.0.0.1:1\n", func(c *Config) { c.Engine = engine })
+		client := &http.Client{Transport: &http.Transport{Protocols: protocols(false, true)}}
+		defer client.CloseIdleConnections()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.at(0)+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", strings.Repeat("a", 2500))
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s: status %d; want 431", engine, resp.StatusCode)
+		}
+		const series = `sidecar_proxy_request_errors_total{route="",cause="bad-request"}`
+		if got := r.value(series); got != "1" {
+			t.Errorf("%s: %s is %s; want 1", engine, series, got)
+		}
+	}
+}

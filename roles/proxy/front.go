@@ -50,7 +50,8 @@ func (p *Proxy) newFront(l *route.Listener) (front, error) {
 		return f, nil
 	}
 	var err error
-	f.h2, err = h2.New(h2.Config{Handler: requests, Streams: l.MaxStreams, Head: l.MaxHeader, Idle: unlimited(l.KeepAlive), Error: p.metrics.h2Error, Panic: p.fault})
+	// Twice: what is too long for the limit reaches the handler, which tells of it. Beyond that net/http refuses without a word.
+	f.h2, err = h2.New(h2.Config{Handler: requests, Streams: l.MaxStreams, Head: 2 * l.MaxHeader, Idle: unlimited(l.KeepAlive), Error: p.metrics.h2Error, Panic: p.fault})
 	return f, err
 }
 

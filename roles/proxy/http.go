@@ -137,6 +137,9 @@ func readFields(set [][2]string) (all [][2]string, err error) {
 				return nil, fmt.Errorf("set-header=%s: %w", kv[0], err)
 			}
 			kv[1] = strings.TrimRight(string(text), "\r\n")
+			if kv[1] == "" { // most likely half of a write; a field without its value is a request without a credential
+				return nil, fmt.Errorf("set-header=%s: %s is empty", kv[0], path)
+			}
 			if strings.ContainsFunc(kv[1], func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 				return nil, fmt.Errorf("set-header=%s: %s has more than one line, or a control character", kv[0], path)
 			}

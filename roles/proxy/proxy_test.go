@@ -409,6 +409,10 @@ func TestReloadWithoutTheFileOfAField(t *testing.T) {
 	}
 	with := fixed + "  - b=http://127.0.0.1:0?set-header=X:file:" + token + " => http://" + db + "\n"
 	r.reload(with, inForce)
+	if err := os.WriteFile(token, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.reload(with, ".token is empty")
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)
 	}
@@ -429,6 +433,17 @@ func TestCheckReadsFilesOfFieldsAndLooksForFolders(t *testing.T) {
 	}
 	if got := tryPorts(table); len(got) != 1 || !strings.Contains(got[0].Error(), "mount a volume") {
 		t.Errorf("tryPorts() = %v; want the folder and the remedy", got)
+	}
+	_, port, err := net.SplitHostPort(free(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Routes = []string{"one=tcp://127.0.0.1:" + port + " => tcp://127.0.0.1:1", "all=tcp://:" + port + " => tcp://127.0.0.1:1"}
+	if table, err = cfg.table(); err != nil {
+		t.Fatal(err)
+	}
+	if got := tryPorts(table); len(got) != 1 || !strings.Contains(got[0].Error(), "tcp://127.0.0.1:"+port+" (--route 1) has this port, too") {
+		t.Errorf("tryPorts() = %v; want that the two exclude each other", got)
 	}
 }
 

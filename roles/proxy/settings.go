@@ -242,8 +242,9 @@ func parseFollow(text string) (followed, error) {
 	return followed{}, fmt.Errorf("--follow %s: want tcp:PORT, tcp:HOST:PORT, pid:FILE or file:PATH", text)
 }
 
-// tryPorts tells which addresses cannot be taken now.
+// tryPorts tells which addresses cannot be taken now. All are held until the last one is tried: 127.0.0.1:80 and :80 exclude each other.
 func tryPorts(t *route.Table) (all []error) {
+	held := map[string]*route.Listener{} // by port
 	for _, l := range t.Listeners {
 		if l.Network != "tcp" {
 			if _, err := os.Stat(filepath.Dir(l.Address)); err != nil && !strings.HasPrefix(l.Address, "@") {
@@ -252,11 +253,16 @@ func tryPorts(t *route.Table) (all []error) {
 			continue
 		}
 		s, err := net.Listen("tcp", l.Address) //nolint:noctx // it does not wait
-		if err != nil {
+		_, port, _ := net.SplitHostPort(l.Address)
+		switch other := held[port]; {
+		case err == nil:
+			held[port] = l
+			defer s.Close()
+		case other != nil:
+			all = append(all, fmt.Errorf("%s: %s: %s (%s) has this port, too, and one of them takes it for every address", l.Place, l.URL, other.URL, other.Place))
+		default:
 			all = append(all, fmt.Errorf("%s: %s: %w", l.Place, l.URL, err))
-			continue
 		}
-		_ = s.Close()
 	}
 	return all
 }

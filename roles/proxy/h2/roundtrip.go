@@ -58,7 +58,7 @@ const attempts = 3
 // repeatable requests may be sent twice.
 func repeatable(r *wire.Request) bool {
 	switch string(r.Method) {
-	case "GET", "HEAD", "OPTIONS", "TRACE":
+	case "GET", "HEAD", "OPTIONS":
 		return true
 	}
 	return false

@@ -64,7 +64,7 @@ func explain(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "another process or another route listens there; choose another port, or stop it"
+		hint = "another process or another route listens there, or it is the port of --admin; choose another port, or stop it"
 	case errors.Is(err, syscall.EACCES):
 		hint = "choose a port from 1024 on, or give the container the capability NET_BIND_SERVICE; for a unix socket, let the user write to its folder"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

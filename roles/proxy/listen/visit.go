@@ -121,7 +121,8 @@ func (v *visit) secure() bool {
 	if err != nil {
 		class := classify(err)
 		s.Stats.HandshakeErrors[class].Add(1)
-		s.config.Log.Debug().Err(err).Stringer("remote", v.info.Remote).Stringer("class", class).Msg("the TLS handshake did not succeed")
+		name := secured.ConnectionState().ServerName
+		s.config.Log.Debug().Err(err).Stringer("remote", v.info.Remote).Str("sni", name[:min(len(name), 255)]).Stringer("class", class).Msg("the TLS handshake did not succeed")
 		answerPlainHTTP(err)
 		return false
 	}

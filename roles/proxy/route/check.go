@@ -63,6 +63,9 @@ func checkName(name string) error {
 }
 
 func checkHost(name string) error {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
+		return errors.New("want the name as clients send it, which is ASCII and begins with xn--")
+	}
 	if checkName(strings.TrimPrefix(name, "*.")) != nil {
 		return errors.New("want a host such as www.example.com or *.example.com, without port")
 	}

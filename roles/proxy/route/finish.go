@@ -25,6 +25,8 @@ func (b *builder) applies(d Draft, p *parts, given map[string]Setting, listen *e
 			means = !p.l.HTTP
 		case ListenTLS:
 			means = listen != nil && listen.tls
+		case BytesTLS:
+			means = listen != nil && listen.tls && !p.l.HTTP
 		case ListenUnix:
 			means = listen != nil && listen.network == "unix"
 		case ToTLS:

@@ -27,13 +27,14 @@ const (
 	Requests         // http, https
 	Bytes            // tcp, tls, unix
 	ListenTLS        // https, tls
+	BytesTLS         // tls
 	ListenUnix       // unix
 	ToTLS            // an upstream with TLS
 	Redirects        // redirect=
 )
 
 func (n Needs) String() string {
-	return [...]string{"", "HTTP routes", "TCP routes", "listeners with TLS", "unix sockets", "upstreams with TLS", "redirects"}[n]
+	return [...]string{"", "HTTP routes", "TCP routes", "listeners with TLS", "TCP routes with TLS", "unix sockets", "upstreams with TLS", "redirects"}[n]
 }
 
 // Option is one that may stand in the query of a route or as a key of the file.
@@ -108,7 +109,7 @@ func tlsOptions() []Option {
 		opt(OfListener, ListenTLS, "cert", "PATH,...", "certificates: a file (PEM, with its key in it or in key=), or a folder with tls.crt and tls.key, or with pairs of *.crt and *.key. The first one is for names that no other has", func(p *parts) value { return listValue{&p.l.TLS.Cert, nil} }),
 		opt(OfListener, ListenTLS, "key", "PATH,...", "keys of certificates that are files without one", func(p *parts) value { return listValue{&p.l.TLS.Key, nil} }),
 		opt(OfListener, ListenTLS, "min-tls", "1.2|1.3", "oldest version", func(p *parts) value { return choiceValue{&p.l.TLS.Min, []string{"1.2", "1.3"}} }),
-		opt(OfListener, ListenTLS, "alpn", "NAME,...", "protocols that a TCP route offers", func(p *parts) value { return listValue{&p.l.TLS.ALPN, nil} }),
+		opt(OfListener, BytesTLS, "alpn", "NAME,...", "protocols that are offered to clients", func(p *parts) value { return listValue{&p.l.TLS.ALPN, nil} }),
 		opt(OfListener, ListenTLS, "strict-sni", "BOOL", "refuse names that no certificate has", func(p *parts) value { return switchValue{&p.l.TLS.StrictSNI} }),
 		opt(OfListener, ListenTLS, "ticket-key", "PATH", "file with the secret of session tickets, for replicas that share it", func(p *parts) value { return textValue{to: &p.l.TLS.TicketKey} }),
 		opt(OfListener, ListenTLS, "client-ca", "PATH,...", "authorities of client certificates: files or folders", func(p *parts) value { return listValue{&p.l.TLS.ClientCA, nil} }),
@@ -192,8 +193,8 @@ func checkRedirect(text string) error {
 	if !ok {
 		rest, ok = strings.CutPrefix(text, "http://")
 	}
-	if !ok || rest == "" || strings.ContainsAny(rest, "?# \t\r\n") {
-		return errors.New("want https, or a base such as https://www.example.com")
+	if !ok || rest == "" || strings.ContainsAny(rest, "?# \t\r\n${}") { // the last three would be variables elsewhere
+		return errors.New("want https, or a base such as https://www.example.com, to which the path is added; there are no variables")
 	}
 	return nil
 }
@@ -201,6 +202,9 @@ func checkRedirect(text string) error {
 func checkPath(text string) error {
 	if !strings.HasPrefix(text, "/") || strings.ContainsAny(text, "?# \t\r\n\x00") {
 		return fmt.Errorf("want a path that begins with /")
+	}
+	if whole := text + "/"; strings.Contains(whole, "/./") || strings.Contains(whole, "/../") {
+		return errors.New("want a path without dot segments")
 	}
 	return nil
 }

@@ -122,8 +122,8 @@ func (x *exchange) reply(w http.ResponseWriter, status int, cause web.Cause, tex
 // admitted finds the route and applies what it asks for before a backend is picked. Leave must be called when it returns true.
 func (x *exchange) admitted(w http.ResponseWriter) bool {
 	sites := x.server.sites.Load()
-	if sites.Ambiguous(x.req.Target) {
-		x.reply(w, http.StatusBadRequest, web.BadRequest, "the path has dot segments")
+	if err := sites.Ambiguous(x.req.Host, x.req.Target); err != nil {
+		x.reply(w, http.StatusBadRequest, web.BadRequest, err.Error())
 		return false
 	}
 	rt := sites.Find(x.req.Host, x.req.Target)

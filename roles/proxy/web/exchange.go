@@ -8,7 +8,10 @@ import (
 	"github.com/sidecar-kit/sidecar/roles/proxy/wire"
 )
 
-var errDots = errors.New("the path has dot segments")
+var (
+	errDots  = errors.New("the path has dot segments")
+	errOther = errors.New("the path may be read as that of another route")
+)
 
 // exchange is a request and its answer, and the memory both need. It is used
 // again for the next one, of whichever connection.
@@ -110,9 +113,9 @@ func (x *exchange) finish() {
 // answer finds the route and gives the request to its backend.
 func (k *conn) answer(x *exchange) bool {
 	sites := k.server.sites.Load()
-	if sites != nil && sites.split && dotted(x.req.Target) {
-		x.record.Class, x.record.Err = wire.BadTarget, errDots
-		return k.reply(x, 400, BadRequest, "the path has dot segments\n")
+	if err := sites.Ambiguous(x.req.Host, x.req.Target); err != nil {
+		x.record.Class, x.record.Err = wire.BadTarget, err
+		return k.reply(x, 400, BadRequest, err.Error()+"\n")
 	}
 	x.route = sites.Find(x.req.Host, x.req.Target)
 	rt := x.route

@@ -86,7 +86,7 @@ func (k *conn) roundTrip(x *exchange, b *Backend, send []byte) *failure {
 // repeatable reports the methods that RFC 9110 calls idempotent.
 func repeatable(method []byte) bool {
 	switch string(method) {
-	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
 		return true
 	}
 	return false

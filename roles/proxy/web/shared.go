@@ -10,10 +10,6 @@ import (
 
 // What follows is for the other engine, package std, which serves the same routes.
 
-// Ambiguous reports a target that is refused because routes are chosen by path
-// and a backend could resolve it to the path of another route.
-func (s *Sites) Ambiguous(target []byte) bool { return s != nil && s.split && dotted(target) }
-
 // Take takes a token of addr. It returns 0, or after which time there is one.
 func (r *Rate) Take(addr netip.Addr, at time.Time) time.Duration { return r.take(addr, at) }
 

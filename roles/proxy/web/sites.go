@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 
 	"github.com/sidecar-kit/sidecar/internal/order"
@@ -112,6 +113,55 @@ func match(paths []path, target []byte) *Route {
 		}
 	}
 	return nil
+}
+
+// Ambiguous says why a target is refused where routes are chosen by path: a
+// backend could resolve it to a path that another route is for. It is nil for
+// every other target.
+func (s *Sites) Ambiguous(host, target []byte) error {
+	switch {
+	case s == nil || !s.split:
+		return nil
+	case dotted(target):
+		return errDots
+	}
+	if plain := resolved(target); plain != nil && s.Find(host, plain) != s.Find(host, target) {
+		return errOther
+	}
+	return nil
+}
+
+// resolved returns the path of target as the most lenient server reads it:
+// escapes resolved, slashes merged, parameters of segments left out. It returns
+// nil where that is the path as it stands.
+func resolved(target []byte) []byte {
+	if i := bytes.IndexByte(target, '?'); i >= 0 {
+		target = target[:i]
+	}
+	if bytes.IndexAny(target, "%\\;") < 0 && !bytes.Contains(target, []byte("//")) {
+		return nil
+	}
+	plain := make([]byte, 0, len(target))
+	for i := 0; i < len(target); {
+		c, n := target[i], 1
+		switch sep := separator(target[i:]); {
+		case sep > 0:
+			c, n = '/', sep
+		case c == '%' && i+2 < len(target):
+			if b, err := hex.AppendDecode(nil, target[i+1:i+3]); err == nil {
+				c, n = b[0], 3
+			}
+		}
+		if c == ';' && n == 1 {
+			for i += n; i < len(target) && separator(target[i:]) == 0; i++ {
+			}
+			continue
+		}
+		if i += n; c != '/' || len(plain) == 0 || plain[len(plain)-1] != '/' {
+			plain = append(plain, c)
+		}
+	}
+	return plain
 }
 
 // dotted reports a path with the segments "." or "..", plain or escaped. Where

@@ -146,6 +146,8 @@ func (r *Request) target() *BadMessage {
 	switch {
 	case string(r.Method) == "CONNECT":
 		return badStatus(501, BadMethod, "CONNECT is not served")
+	case string(r.Method) == "TRACE": // its answer shows the client fields that were set for the backend alone
+		return badStatus(501, BadMethod, "TRACE is not served")
 	case r.Target[0] == '/':
 	case len(r.Target) == 1 && r.Target[0] == '*':
 		if string(r.Method) != "OPTIONS" {

@@ -102,6 +102,7 @@ func refusedRequests() []struct {
 		{"empty line first", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, BadMethod},
 		{"TLS hello", "\x16\x03\x01\x02\x00\x01", 400, BadMethod},
 		{"LF first", "\n", 400, BadLF},
+		{"TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 501, BadMethod},
 		{"CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501, BadMethod},
 		{"long method", strings.Repeat("M", 33) + " / HTTP/1.1\r\nHost: a\r\n\r\n", 501, BadMethod},
 		{"Connection no token", l + "Connection: a b\r\n\r\n", 400, BadConnection},
