@@ -3,68 +3,18 @@ package e2e
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	psa "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 var adapterVariants = []string{"metrics-adapter/sidecar", "metrics-adapter/classic"}
 
-func adapterContainer(t *testing.T, variant string) (c corev1.Container, init bool) {
-	t.Helper()
-	_, spec := podSpec(t, variant)
-	for i, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, c := range list {
-			if c.Name == "adapter" {
-				return c, i == 0
-			}
-		}
-	}
-	t.Fatalf("%s has no container named adapter", variant)
-	return c, false
-}
-
-func TestAdapterManifestsPassTheRestrictedStandard(t *testing.T) {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
-	for _, variant := range adapterVariants {
-		meta, spec := podSpec(t, variant)
-		if v := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec)); !v.Allowed {
-			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
-		}
-		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-			t.Errorf("%s: the service account's token is mounted", variant)
-		}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			checkResources(t, variant, c)
-			if sc := c.SecurityContext; sc == nil || sc.ReadOnlyRootFilesystem == nil || !*sc.ReadOnlyRootFilesystem {
-				t.Errorf("%s %s: the root can be written to", variant, c.Name)
-			}
-			for _, m := range c.VolumeMounts {
-				if m.SubPath != "" {
-					t.Errorf("%s %s: a subPath never follows an edit", variant, c.Name)
-				}
-			}
-		}
-		for _, key := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
-			if meta.Labels["app.kubernetes.io/"+key] == "" {
-				t.Errorf("%s: label %s is missing", variant, key)
-			}
-		}
-	}
-}
-
 func TestAdapterManifestsTuneTheContainer(t *testing.T) {
 	const drain = 25 // seconds; the default of --drain-timeout
 	for _, variant := range adapterVariants {
-		c, init := adapterContainer(t, variant)
+		c, init := container(t, variant, "adapter")
 		if c.Image != image || c.Args[0] != "adapter" {
 			t.Errorf("%s: %s %q", variant, c.Image, c.Args)
 		}
@@ -100,7 +50,7 @@ func TestAdapterManifestsTuneTheContainer(t *testing.T) {
 func TestAdapterManifestsAreScraped(t *testing.T) {
 	for _, variant := range adapterVariants {
 		meta, _ := podSpec(t, variant)
-		c, _ := adapterContainer(t, variant)
+		c, _ := container(t, variant, "adapter")
 		ports := map[string]int32{}
 		for _, p := range c.Ports {
 			ports[p.Name] = p.ContainerPort
@@ -116,9 +66,9 @@ func TestAdapterManifestsAreScraped(t *testing.T) {
 }
 
 func TestAdapterManifestsAreEqualButForTheirKind(t *testing.T) {
-	first, _ := adapterContainer(t, adapterVariants[0])
+	first, _ := container(t, adapterVariants[0], "adapter")
 	for _, variant := range adapterVariants[1:] {
-		c, _ := adapterContainer(t, variant)
+		c, _ := container(t, variant, "adapter")
 		c.RestartPolicy = first.RestartPolicy
 		if got, want := c.String(), first.String(); got != want {
 			t.Errorf("%s has\n%s\nwant\n%s", variant, got, want)

@@ -9,8 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	psa "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
 )
 
@@ -36,46 +34,10 @@ func cronFiles(t *testing.T, variant string) (name string, files map[string]stri
 	return m.Name, m.Data
 }
 
-func cronContainer(t *testing.T, variant string) (corev1.Container, bool) {
-	t.Helper()
-	_, spec := podSpec(t, variant)
-	for i, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, c := range list {
-			if c.Name == "cron" {
-				return c, i == 0
-			}
-		}
-	}
-	t.Fatalf("%s has no container named cron", variant)
-	return corev1.Container{}, false
-}
-
-func TestCronManifestsPassTheRestrictedStandard(t *testing.T) {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
-	for _, variant := range cronVariants {
-		meta, spec := podSpec(t, variant)
-		if v := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec)); !v.Allowed {
-			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
-		}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			checkResources(t, variant, c)
-		}
-		for _, key := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
-			if meta.Labels["app.kubernetes.io/"+key] == "" {
-				t.Errorf("%s: label %s is missing", variant, key)
-			}
-		}
-	}
-}
-
 func TestCronManifestsTuneTheContainer(t *testing.T) {
 	const drain = 25 // seconds; the default of --drain-timeout
 	for _, variant := range cronVariants {
-		c, init := cronContainer(t, variant)
+		c, init := container(t, variant, "cron")
 		if !slices.Equal(c.Args, []string{"cron"}) || c.Image != image {
 			t.Errorf("%s: %s %q; want one word", variant, c.Image, c.Args)
 		}
@@ -125,7 +87,7 @@ func TestCronManifestsAskTheClusterForOneLease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, _ := cronContainer(t, "cron/replicas")
+	c, _ := container(t, "cron/replicas", "cron")
 	_, spec := podSpec(t, "cron/replicas")
 	lease := ""
 	for _, e := range c.Env {

@@ -7,77 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	psa "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 var logVariants = []string{"log-elasticsearch/sidecar", "log-elasticsearch/classic", "log-elasticsearch/job"}
 
-// logPod is the pod of a variant: of a Deployment or of a Job.
-func logPod(t *testing.T, variant string) (metav1.ObjectMeta, corev1.PodSpec) {
-	t.Helper()
-	if !strings.HasSuffix(variant, "/job") {
-		return podSpec(t, variant)
-	}
-	var job batchv1.Job
-	readManifest(t, variant+"/job.yaml", &job)
-	return job.Spec.Template.ObjectMeta, job.Spec.Template.Spec
-}
-
-func logContainer(t *testing.T, variant string) (c corev1.Container, init bool) {
-	t.Helper()
-	_, spec := logPod(t, variant)
-	for i, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, c := range list {
-			if c.Name == "logship" {
-				return c, i == 0
-			}
-		}
-	}
-	t.Fatalf("%s has no container named logship", variant)
-	return c, false
-}
-
-func TestLogshipManifestsPassTheRestrictedStandard(t *testing.T) {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
-	for _, variant := range logVariants {
-		meta, spec := logPod(t, variant)
-		if v := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec)); !v.Allowed {
-			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
-		}
-		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-			t.Errorf("%s: the service account's token is mounted", variant)
-		}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			checkResources(t, variant, c)
-			if sc := c.SecurityContext; sc == nil || sc.ReadOnlyRootFilesystem == nil || !*sc.ReadOnlyRootFilesystem {
-				t.Errorf("%s %s: the root can be written to", variant, c.Name)
-			}
-			for _, m := range c.VolumeMounts {
-				if m.SubPath != "" {
-					t.Errorf("%s %s: a subPath never follows an edit", variant, c.Name)
-				}
-			}
-		}
-		for _, key := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
-			if meta.Labels["app.kubernetes.io/"+key] == "" {
-				t.Errorf("%s: label %s is missing", variant, key)
-			}
-		}
-	}
-}
-
 func TestLogshipManifestsTuneTheContainer(t *testing.T) {
 	const drain = 25 // seconds; the default of --drain-timeout
 	for _, variant := range logVariants {
-		c, init := logContainer(t, variant)
+		c, init := container(t, variant, "logship")
 		if c.Image != image || c.Args[0] != "logship" {
 			t.Errorf("%s: %s %q", variant, c.Image, c.Args)
 		}
@@ -92,7 +30,7 @@ func TestLogshipManifestsTuneTheContainer(t *testing.T) {
 		if classic := strings.HasSuffix(variant, "/classic"); native != init || init == classic || slices.ContainsFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, "--linger") }) != classic {
 			t.Errorf("%s: init container %v, restartPolicy Always %v, arguments %q; want --linger where both get SIGTERM at once", variant, init, native, c.Args)
 		}
-		_, spec := logPod(t, variant)
+		_, spec := podSpec(t, variant)
 		if init && spec.InitContainers[0].Name != "logship" {
 			t.Errorf("%s: logship is not the first, so it does not stop last", variant)
 		}
@@ -111,9 +49,9 @@ func TestLogshipManifestsTuneTheContainer(t *testing.T) {
 }
 
 func TestLogshipManifestsAreEqualButForTheirKind(t *testing.T) {
-	first, _ := logContainer(t, logVariants[0])
+	first, _ := container(t, logVariants[0], "logship")
 	for _, variant := range logVariants[1:] {
-		c, _ := logContainer(t, variant)
+		c, _ := container(t, variant, "logship")
 		c.RestartPolicy, c.Args = first.RestartPolicy, first.Args
 		if got, want := c.String(), first.String(); got != want {
 			t.Errorf("%s has\n%s\nwant\n%s", variant, got, want)

@@ -50,9 +50,9 @@ func startShop(t *testing.T, e engine.Engine, variant, command string) shop {
 
 	var m corev1.ConfigMap
 	readManifest(t, "log-elasticsearch/config/config.yaml", &m)
-	meta, spec := logPod(t, variant)
+	meta, spec := podSpec(t, variant)
 	meta.Namespace = "orders"
-	c, _ := logContainer(t, variant)
+	c, _ := container(t, variant, "logship")
 	to := ""
 	for _, v := range c.Env {
 		if v.Name == "SIDECAR_LOGSHIP_TO" {

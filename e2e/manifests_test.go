@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -26,8 +27,14 @@ var (
 	everything  = slices.Concat(variants, warVariants)
 )
 
+// podSpec is the pod of a variant, whose folder has a Deployment, or a Job if it is called that.
 func podSpec(t *testing.T, variant string) (metav1.ObjectMeta, corev1.PodSpec) {
 	t.Helper()
+	if strings.HasSuffix(variant, "/job") {
+		var job batchv1.Job
+		readManifest(t, variant+"/job.yaml", &job)
+		return job.Spec.Template.ObjectMeta, job.Spec.Template.Spec
+	}
 	d, err := kubelet.ReadDeployment(filepath.Join(manifests, variant, "deployment.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,26 +55,66 @@ func syncContainer(t *testing.T, variant string) string {
 	return ""
 }
 
+// restricted checks what the pods of all roles have in common: the restricted standard, a root that cannot be written to, requests and limits, labels, and no
+// mount that never follows an edit. Its result is the specification.
+func restricted(t *testing.T, evaluator policy.Evaluator, variant string) corev1.PodSpec {
+	t.Helper()
+	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
+	meta, spec := podSpec(t, variant)
+	if v := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec)); !v.Allowed {
+		t.Errorf("%s: %s", variant, v.ForbiddenDetail())
+	}
+	// The evaluator bites: without the profile the same pod is refused.
+	bare := spec.DeepCopy()
+	bare.SecurityContext.SeccompProfile = nil
+	if policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, bare)).Allowed {
+		t.Errorf("%s: allowed without a seccomp profile", variant)
+	}
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		checkResources(t, variant, c)
+		if sc := c.SecurityContext; sc == nil || sc.ReadOnlyRootFilesystem == nil || !*sc.ReadOnlyRootFilesystem {
+			t.Errorf("%s %s: the root can be written to", variant, c.Name)
+		}
+		for _, m := range c.VolumeMounts {
+			if m.SubPath != "" {
+				t.Errorf("%s %s: a subPath never follows an edit", variant, c.Name)
+			}
+		}
+	}
+	for _, key := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
+		if meta.Labels["app.kubernetes.io/"+key] == "" {
+			t.Errorf("%s: label %s is missing", variant, key)
+		}
+	}
+	return spec
+}
+
 func TestManifestsPassTheRestrictedStandard(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
-	verdict := func(meta metav1.ObjectMeta, spec corev1.PodSpec) policy.AggregateCheckResult {
-		return policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec))
-	}
-	for _, variant := range everything {
-		meta, spec := podSpec(t, variant)
-		if v := verdict(meta, spec); !v.Allowed {
-			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
-		}
-		// The evaluator bites: without the profile the same pod is refused.
-		spec.SecurityContext.SeccompProfile = nil
-		if verdict(meta, spec).Allowed {
-			t.Errorf("%s: allowed without a seccomp profile", variant)
+	for _, variant := range slices.Concat(everything, cronVariants, proxyVariants, logVariants, adapterVariants) {
+		spec := restricted(t, evaluator, variant)
+		if mounted := spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken; mounted != (variant == "cron/replicas") {
+			t.Errorf("%s: the service account's token is mounted: %v; only who asks the API server needs it", variant, mounted)
 		}
 	}
+}
+
+// container is the container of that name, and whether it is an init container.
+func container(t *testing.T, variant, name string) (c corev1.Container, init bool) {
+	t.Helper()
+	_, spec := podSpec(t, variant)
+	for i, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for _, c := range list {
+			if c.Name == name {
+				return c, i == 0
+			}
+		}
+	}
+	t.Fatalf("%s has no container named %s", variant, name)
+	return c, false
 }
 
 func TestManifestsAreDecodedStrictly(t *testing.T) {
@@ -81,18 +128,6 @@ func TestManifestsAreDecodedStrictly(t *testing.T) {
 	}
 	if _, err := kubelet.ReadDeployment(path); err == nil || !strings.Contains(err.Error(), "periodSecond") {
 		t.Errorf("err = %v; want the unknown field named", err)
-	}
-}
-
-func TestManifestsAskForLittle(t *testing.T) {
-	for _, variant := range everything {
-		_, spec := podSpec(t, variant)
-		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-			t.Errorf("%s: the service account's token is mounted", variant)
-		}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			checkResources(t, variant, c)
-		}
 	}
 }
 

@@ -11,63 +11,14 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	psa "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 var proxyVariants = []string{"https-legacy/sidecar", "https-legacy/classic", "db-tunnel/sidecar", "db-tunnel/standalone"}
 
-func proxyContainer(t *testing.T, variant string) (c corev1.Container, init bool) {
-	t.Helper()
-	_, spec := podSpec(t, variant)
-	for i, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, c := range list {
-			if c.Name == "proxy" {
-				return c, i == 0
-			}
-		}
-	}
-	t.Fatalf("%s has no container named proxy", variant)
-	return c, false
-}
-
-func TestProxyManifestsPassTheRestrictedStandard(t *testing.T) {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
-	for _, variant := range proxyVariants {
-		meta, spec := podSpec(t, variant)
-		if v := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &meta, &spec)); !v.Allowed {
-			t.Errorf("%s: %s", variant, v.ForbiddenDetail())
-		}
-		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-			t.Errorf("%s: the service account's token is mounted", variant)
-		}
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			checkResources(t, variant, c)
-			if sc := c.SecurityContext; sc == nil || sc.ReadOnlyRootFilesystem == nil || !*sc.ReadOnlyRootFilesystem {
-				t.Errorf("%s %s: the root can be written to", variant, c.Name)
-			}
-			for _, m := range c.VolumeMounts {
-				if m.SubPath != "" {
-					t.Errorf("%s %s: a subPath never follows an edit", variant, c.Name)
-				}
-			}
-		}
-		for _, key := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
-			if meta.Labels["app.kubernetes.io/"+key] == "" {
-				t.Errorf("%s: label %s is missing", variant, key)
-			}
-		}
-	}
-}
-
 func TestProxyManifestsTuneTheContainer(t *testing.T) {
 	const drain = 25 // seconds; the default of --drain-timeout
 	for _, variant := range proxyVariants {
-		c, init := proxyContainer(t, variant)
+		c, init := container(t, variant, "proxy")
 		if c.Image != image || c.Args[0] != "proxy" {
 			t.Errorf("%s: %s %q", variant, c.Image, c.Args)
 		}
@@ -106,7 +57,7 @@ func TestProxyManifestsAreFoundByServices(t *testing.T) {
 		if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(meta.Labels)) {
 			t.Errorf("%s: the service does not select %v", variant, meta.Labels)
 		}
-		c, _ := proxyContainer(t, variant)
+		c, _ := container(t, variant, "proxy")
 		for _, p := range service.Spec.Ports {
 			if !slices.ContainsFunc(c.Ports, func(cp corev1.ContainerPort) bool { return cp.Name == p.TargetPort.StrVal }) {
 				t.Errorf("%s: no port named %s", variant, p.TargetPort.StrVal)
