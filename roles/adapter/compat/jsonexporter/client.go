@@ -39,6 +39,9 @@ func (m *Module) parseClient(v draft.Value) error {
 		case "http_headers":
 			return v.All(m.parseHeader)
 		}
+		if v.Shape == draft.Empty || v.Shape == draft.Word && (v.Text == "" || v.Text == "false") {
+			return nil // what asks for nothing
+		}
 		return v.Errorf("this is not available; targets are asked directly, with basic_auth, authorization or a certificate")
 	})
 	if bearer || auth && m.AuthType == "" {
