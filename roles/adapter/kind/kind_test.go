@@ -149,6 +149,20 @@ func TestACheckOverHTTPHasTheTimeoutOfTheCheck(t *testing.T) {
 	}
 }
 
+func TestWhatIsShownOfAnAnswerIsOneLine(t *testing.T) {
+	long := "[" + strings.Repeat("\"é\",", 100) + "1]"
+	for document, want := range map[string]string{"{\n[+] fine: ok\n}": "{; [+] fine: ok; }", "\x1b[2J": "\\u001b[2J", "{}": "{}"} {
+		if got := short([]byte(document)); got != want {
+			t.Errorf("short(%q) = %q; want %q", document, got, want)
+		}
+	}
+	for i := range 4 {
+		if got := short([]byte(strings.Repeat(" ", i) + long)); strings.Contains(got, "\\x") || !strings.HasSuffix(got, "…") {
+			t.Errorf("short = %q; want whole letters", got)
+		}
+	}
+}
+
 func TestSelector(t *testing.T) {
 	for _, text := range []string{"a", "a_b:c", `a{b="c"}`, `a{b!="c",d=~"e|f",g!~"h.*"}`, `a{b="}\",{"}`} {
 		var s selector
