@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -25,8 +26,10 @@ type Key struct {
 	// Show returns what --print-config prints; it must mask secrets. Without it the value is printed as it is written.
 	Show func() any
 
-	node *yaml.Node
-	file file
+	node  *yaml.Node
+	file  file
+	first map[*option]given // what the file said of flags at the start
+	later []string
 }
 
 // File is the path of the config file, "" when there is none. It is known when Check is called.
@@ -42,8 +45,17 @@ func (k *Key) Reread() error {
 	if err != nil {
 		return err
 	}
+	k.later = nil
+	for _, o := range k.file.options {
+		if !slices.Equal(k.first[o].values, r.found[o].values) {
+			k.later = append(k.later, o.name())
+		}
+	}
 	return k.decode(r.keys[k])
 }
+
+// Later are the flags of which the file said something else, when it was read last, than at the start: that takes a restart.
+func (k *Key) Later() []string { return k.later }
 
 func (k *Key) decode(n *yaml.Node) error {
 	if err := k.Decode(k.file.path, n); err != nil {

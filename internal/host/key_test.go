@@ -104,6 +104,9 @@ func TestRereadKeepsTheLastGoodOne(t *testing.T) {
 	if err != nil || key.File() != path {
 		t.Fatalf("File() = %q, %v", key.File(), err)
 	}
+	if err := key.Reread(); err != nil || len(key.Later()) != 0 {
+		t.Errorf("Reread of the same = %v, later %q; want nothing", err, key.Later())
+	}
 	for _, step := range []struct{ in, rules, err string }{
 		{"rules: [b, c]\nport: 7\n", "b c", ""},
 		{"rules: {}\n", "b c", "want a list"},
@@ -121,6 +124,10 @@ func TestRereadKeepsTheLastGoodOne(t *testing.T) {
 		if strings.Join(k.rules, " ") != step.rules || !strings.Contains(text, step.err) || step.err == "" && err != nil {
 			t.Errorf("Reread of %q = %v, rules %q; want %q, %s", step.in, err, k.rules, step.err, step.rules)
 		}
+	}
+	write(t, path, "rules: [e]\nport: 7\n")
+	if err := key.Reread(); err != nil || !slices.Equal(key.Later(), []string{"port"}) {
+		t.Errorf("Reread of another port = %v, later %q; want port", err, key.Later())
 	}
 	if k.port != 0 {
 		t.Errorf("port after Reread = %d; want it untouched", k.port)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/sidecar-kit/sidecar/internal/exit"
 )
 
@@ -91,7 +89,7 @@ func (c *command) resolve(flags map[*option]given, roles []string) error {
 			complaints = append(complaints, err)
 		}
 		if said != nil {
-			ofKeys = c.decode(source, said.keys)
+			ofKeys = c.decode(source, said)
 		}
 	}
 	for _, o := range c.options {
@@ -113,11 +111,11 @@ func (c *command) resolve(flags map[*option]given, roles []string) error {
 }
 
 // decode hands the keys of the file to the role.
-func (c *command) decode(source file, nodes map[*Key]*yaml.Node) []error {
+func (c *command) decode(source file, said *reader) []error {
 	var errs []error
 	for _, k := range c.spec.Keys {
-		k.file = source
-		if n := nodes[k]; n != nil {
+		k.file, k.first = source, said.found
+		if n := said.keys[k]; n != nil {
 			if err := k.decode(n); err != nil {
 				errs = append(errs, err)
 			}
