@@ -237,6 +237,18 @@ func TestMetric(t *testing.T) {
 	}
 }
 
+func TestAShareThatIsNone(t *testing.T) {
+	th := &threshold{aggregate: "sum", above: 1, missing: "fail", of: &selector{}}
+	if err := errors.Join(th.metric.parse("a"), th.of.parse("b")); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"b 1\n": "a is not there", "a 1\n": "a is there, b is not", "a 1\nb 0\n": "a is a share of nothing"} {
+		if got := th.look(pageOf(t, text), time.Unix(1000, 0)); got.OK || got.Detail != want {
+			t.Errorf("look at %q = %+v; want %s", text, got, want)
+		}
+	}
+}
+
 func TestMetricOverTime(t *testing.T) {
 	th := &threshold{aggregate: "sum", above: 2, below: -1, rate: 10 * time.Second, lasting: 10 * time.Second, missing: "fail"}
 	if err := th.metric.parse("hits_total"); err != nil {
@@ -248,9 +260,9 @@ func TestMetricOverTime(t *testing.T) {
 		ok    bool
 		text  string
 	}{
-		{"100", false, "is not there"}, // one point is no rate
-		{"110", true, "within"},        // 2 per second
-		{"135", true, "counts after"},  // 3.5
+		{"100", false, "hits_total was seen once"}, // one point is no rate
+		{"110", true, "within"},                    // 2 per second
+		{"135", true, "counts after"},              // 3.5
 		{"160", true, "counts after"},
 		{"190", false, "above"}, // since 10 s
 		{"10", true, "within"},  // began again: 40 within 10 s would be 4; 10 within 5 s and 30 before
