@@ -104,6 +104,9 @@ func TestRereadKeepsTheLastGoodOne(t *testing.T) {
 	if err != nil || key.File() != path {
 		t.Fatalf("File() = %q, %v", key.File(), err)
 	}
+	if err := key.Reread(); err != nil || len(key.Waiting()) != 0 {
+		t.Errorf("Reread of the same = %v, later %q; want nothing", err, key.Waiting())
+	}
 	for _, step := range []struct{ in, rules, err string }{
 		{"rules: [b, c]\nport: 7\n", "b c", ""},
 		{"rules: {}\n", "b c", "want a list"},

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type Adapter struct {
 	opened  *health.Check
 	server  *web.Server
 	answers *answer.Handler
+	intake  *intake
 	live    atomic.Pointer[works]
 	rest    *resting
 	leaving sync.WaitGroup // push views that another configuration has not, until they have sent what they had
@@ -63,6 +65,7 @@ func New(cfg *Config, env role.Env) (*Adapter, error) {
 	a := &Adapter{cfg: cfg, env: env, log: env.Log, opened: env.Health.Check("listening"), server: web.New(env.Log, cfg.MaxRequests), rest: newResting(memory.Rest)}
 	a.answers = answer.New(check.New(nil, nil, nil))
 	a.answers.Trusted = web.Trusted
+	a.intake = newIntake(debug.SetMemoryLimit(-1))
 	a.metrics = newMetrics(env.Metrics, a)
 	env.Status.Live(a.facts)
 	return a, nil

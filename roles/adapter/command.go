@@ -51,7 +51,7 @@ func Command() *cli.Command {
 	sources.Show = func() any { return showNode(cfg.sourcesNode) }
 	views.Show = func() any { return showNode(cfg.viewsNode) }
 	checks.Show = func() any { return showNode(cfg.checksNode) }
-	cfg.file = sources.File
+	cfg.file, cfg.later = sources.File, sources.Waiting
 	cfg.reread = func() error {
 		for _, k := range []*host.Key{sources, views, checks} {
 			if err := k.Reread(); err != nil {

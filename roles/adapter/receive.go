@@ -1,11 +1,8 @@
 package adapter
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -13,12 +10,6 @@ import (
 	"github.com/sidecar-kit/sidecar/roles/adapter/influx"
 	"github.com/sidecar-kit/sidecar/roles/adapter/model"
 	"github.com/sidecar-kit/sidecar/roles/adapter/otlp"
-)
-
-// Bounds of what is sent to us over HTTP, before and after it is unpacked.
-const (
-	mostSent     = 16 << 20
-	mostUnpacked = 64 << 20
 )
 
 // receivers adds the paths at which sources take what is sent over HTTP.
@@ -29,12 +20,12 @@ func (a *Adapter) receivers(w *works, paths map[string]http.Handler) {
 		}
 		switch f.plan.format {
 		case influxWord:
-			h := a.taking(f, takeInflux)
+			h := a.taking(f, a.takeInflux)
 			add(paths, "/write", h)
 			add(paths, "/api/v2/write", h)
 			add(paths, "/ping", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) }))
 		case otlpWord:
-			add(paths, "/v1/metrics", a.taking(f, takeOTLP))
+			add(paths, "/v1/metrics", a.taking(f, a.takeOTLP))
 		}
 	}
 }
@@ -50,35 +41,14 @@ func (a *Adapter) taking(f *feed, take func(f *feed, w http.ResponseWriter, r *h
 	}))
 }
 
-var errTooBig = errors.New("the body is too large")
-
-// sent reads a body within its bounds.
-func sent(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	var from io.Reader = http.MaxBytesReader(w, r.Body, mostSent)
-	switch coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding {
-	case "", "identity":
-	case "gzip":
-		z, err := gzip.NewReader(from)
-		if err != nil {
-			return nil, fmt.Errorf("gzip: %w", err)
-		}
-		from = z
-	default:
-		return nil, fmt.Errorf("content encoding %q is not supported; want gzip or none", coding)
-	}
-	var b bytes.Buffer
-	n, err := b.ReadFrom(io.LimitReader(from, mostUnpacked+1))
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) || n > mostUnpacked {
-		return nil, errTooBig
-	}
-	return b.Bytes(), err
-}
-
 func refuse(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
-	if errors.Is(err, errTooBig) {
+	switch {
+	case errors.Is(err, errTooBig):
 		code = http.StatusRequestEntityTooLarge
+	case errors.Is(err, errBusy):
+		code = http.StatusServiceUnavailable // who sends it tries again
+		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
@@ -86,14 +56,16 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // takeInflux is /write of version 1 and /api/v2/write of version 2.
-func takeInflux(f *feed, w http.ResponseWriter, r *http.Request) {
+func (a *Adapter) takeInflux(f *feed, w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
 		http.Error(w, "method not allowed: want POST", http.StatusMethodNotAllowed)
 		return
 	}
-	body, err := sent(w, r)
+	body, release, err := a.intake.read(w, r)
+	defer release()
 	if err != nil {
+		f.table.Refuse()
 		refuse(w, err)
 		return
 	}
@@ -108,9 +80,13 @@ func takeInflux(f *feed, w http.ResponseWriter, r *http.Request) {
 		}
 		o.Precision = p
 	}
-	drops, err := f.table.Write(body, func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
-		page, drops, err := influx.Decode(body, o, lim)
-		return page, model.Page{}, drops, err
+	var drops model.Drops
+	err = a.intake.decode(r.Context(), func() (err error) {
+		drops, err = f.table.Write(body, func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
+			page, drops, err := influx.Decode(body, o, lim)
+			return page, model.Page{}, drops, err
+		})
+		return err
 	})
 	if n := drops[model.Unreadable]; err == nil && n > 0 {
 		err = fmt.Errorf("partial write: %d lines or fields cannot be read; the others are taken", n)
@@ -123,27 +99,30 @@ func takeInflux(f *feed, w http.ResponseWriter, r *http.Request) {
 }
 
 // takeOTLP is /v1/metrics.
-func takeOTLP(f *feed, w http.ResponseWriter, r *http.Request) {
+func (a *Adapter) takeOTLP(f *feed, w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
 		http.Error(w, "method not allowed: want POST", http.StatusMethodNotAllowed)
 		return
 	}
 	kind := r.Header.Get("Content-Type")
-	body, err := sent(w, r)
-	if errors.Is(err, errTooBig) {
+	body, release, err := a.intake.read(w, r)
+	defer release()
+	if err != nil {
+		f.table.Refuse()
 		refuse(w, err)
 		return
 	}
 	asJSON := strings.HasPrefix(kind, "application/json")
+	o := f.plan.read.otlp
+	o.JSON = asJSON
 	var drops model.Drops
-	if err == nil {
-		o := f.plan.read.otlp
-		o.JSON = asJSON
+	err = a.intake.decode(r.Context(), func() (err error) {
 		drops, err = f.table.Write(body, func(body []byte, lim model.Limits) (model.Page, model.Page, model.Drops, error) {
 			return otlp.Split(body, o, lim)
 		})
-	}
+		return err
+	})
 	if err != nil {
 		refuse(w, err)
 		return

@@ -75,6 +75,11 @@ func (a *Adapter) reload(ctx context.Context, why string) {
 		a.log.Error().AnErr("err", err).Str("why", why).Msg("the new configuration is not valid; the old one stays in force")
 		return
 	}
+	if c.later != nil {
+		if flags := c.later(); len(flags) > 0 {
+			a.log.Warn().Strs("flags", flags).Msg("these have another value in the config file and keep their old one until a restart")
+		}
+	}
 	a.metrics.reloads.With("changed").Inc()
 	a.metrics.valid.Set(1)
 	a.metrics.reloaded()

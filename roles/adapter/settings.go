@@ -33,6 +33,7 @@ type Config struct {
 	sources, views, checks             draft.Value
 	sourcesNode, viewsNode, checksNode *yaml.Node
 	reread                             func() error
+	later                              func() []string // flags whose values in the file have changed
 	file                               func() string
 }
 

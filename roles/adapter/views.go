@@ -66,7 +66,10 @@ func (w *viewPlan) set(key string, v draft.Value, sources []string) error {
 	switch key {
 	case "from":
 		err := v.Words(&w.from)
-		for _, name := range w.from {
+		for i, name := range w.from {
+			if slices.Contains(w.from[:i], name) {
+				err = errors.Join(err, v.Errorf("source %s is there twice, and would be in conflict with itself", name))
+			}
 			if !slices.Contains(sources, name) {
 				err = errors.Join(err, v.Errorf("no source has the name %s%s", name, suggest.DidYouMean("", name, sources)))
 			}

@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sidecar-kit/sidecar/internal/draft"
+	"github.com/sidecar-kit/sidecar/internal/secret"
 	"github.com/sidecar-kit/sidecar/roles/adapter/check"
 	"github.com/sidecar-kit/sidecar/roles/adapter/jq"
 	"github.com/sidecar-kit/sidecar/roles/adapter/source"
@@ -122,11 +124,15 @@ func (e *expectation) check(ctx context.Context, document []byte, said string) c
 	return check.Result{OK: true, Detail: fmt.Sprintf("%s holds", e.query), Value: shown}
 }
 
-// short is the beginning of a document, for people.
+// short is the beginning of a document, for people: on one line, since what an application says must not look like lines of ours.
 func short(document []byte) string {
 	const most = 120
-	if len(document) > most {
-		return string(document[:most]) + "…"
+	if len(document) <= most {
+		return secret.Printable(string(document))
 	}
-	return string(document)
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(document[end]) {
+		end--
+	}
+	return secret.Printable(string(document[:end])) + "…"
 }

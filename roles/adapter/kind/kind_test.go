@@ -149,6 +149,20 @@ func TestACheckOverHTTPHasTheTimeoutOfTheCheck(t *testing.T) {
 	}
 }
 
+func TestWhatIsShownOfAnAnswerIsOneLine(t *testing.T) {
+	long := "[" + strings.Repeat("\"é\",", 100) + "1]"
+	for document, want := range map[string]string{"{\n[+] fine: ok\n}": "{; [+] fine: ok; }", "\x1b[2J": "\\u001b[2J", "{}": "{}"} {
+		if got := short([]byte(document)); got != want {
+			t.Errorf("short(%q) = %q; want %q", document, got, want)
+		}
+	}
+	for i := range 4 {
+		if got := short([]byte(strings.Repeat(" ", i) + long)); strings.Contains(got, "\\x") || !strings.HasSuffix(got, "…") {
+			t.Errorf("short = %q; want whole letters", got)
+		}
+	}
+}
+
 func TestSelector(t *testing.T) {
 	for _, text := range []string{"a", "a_b:c", `a{b="c"}`, `a{b!="c",d=~"e|f",g!~"h.*"}`, `a{b="}\",{"}`} {
 		var s selector
@@ -223,6 +237,18 @@ func TestMetric(t *testing.T) {
 	}
 }
 
+func TestAShareThatIsNone(t *testing.T) {
+	th := &threshold{aggregate: "sum", above: 1, missing: "fail", of: &selector{}}
+	if err := errors.Join(th.metric.parse("a"), th.of.parse("b")); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"b 1\n": "a is not there", "a 1\n": "a is there, b is not", "a 1\nb 0\n": "a is a share of nothing"} {
+		if got := th.look(pageOf(t, text), time.Unix(1000, 0)); got.OK || got.Detail != want {
+			t.Errorf("look at %q = %+v; want %s", text, got, want)
+		}
+	}
+}
+
 func TestMetricOverTime(t *testing.T) {
 	th := &threshold{aggregate: "sum", above: 2, below: -1, rate: 10 * time.Second, lasting: 10 * time.Second, missing: "fail"}
 	if err := th.metric.parse("hits_total"); err != nil {
@@ -234,9 +260,9 @@ func TestMetricOverTime(t *testing.T) {
 		ok    bool
 		text  string
 	}{
-		{"100", false, "is not there"}, // one point is no rate
-		{"110", true, "within"},        // 2 per second
-		{"135", true, "counts after"},  // 3.5
+		{"100", false, "hits_total was seen once"}, // one point is no rate
+		{"110", true, "within"},                    // 2 per second
+		{"135", true, "counts after"},              // 3.5
 		{"160", true, "counts after"},
 		{"190", false, "above"}, // since 10 s
 		{"10", true, "within"},  // began again: 40 within 10 s would be 4; 10 within 5 s and 30 before

@@ -99,7 +99,7 @@ func (t *threshold) look(p *model.Page, now time.Time) check.Result {
 	}
 	if !found {
 		t.since = time.Time{}
-		return check.Result{OK: t.missing == "ok", Detail: t.metric.String() + " is not there"}
+		return check.Result{OK: t.missing == "ok", Detail: t.metric.String() + t.lacks(p)}
 	}
 	text := strconv.FormatFloat(value, 'g', 6, 64)
 	out := ""
@@ -122,6 +122,22 @@ func (t *threshold) look(p *model.Page, now time.Time) check.Result {
 		return check.Result{OK: true, Detail: fmt.Sprintf("%s for %s, which counts after %s", out, lasted.Round(time.Second), t.lasting), Value: text}
 	}
 	return check.Result{Detail: out, Value: text}
+}
+
+// lacks is why there is no number.
+func (t *threshold) lacks(p *model.Page) string {
+	if _, found, _ := t.metric.aggregate(p, t.aggregate); !found {
+		return " is not there"
+	}
+	if t.of != nil {
+		if _, found, _ := t.of.aggregate(p, t.aggregate); !found {
+			return " is there, " + t.of.String() + " is not"
+		}
+	}
+	if t.rate != 0 && len(t.history) < 2 {
+		return " was seen once, which makes no rate yet"
+	}
+	return " is a share of nothing"
 }
 
 // number is what is compared. Not found is also a rate of which there is but one point, and a share of nothing.

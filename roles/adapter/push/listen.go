@@ -215,6 +215,9 @@ func (t *Table) Allows(from netip.Addr) bool {
 	return ok
 }
 
+// Refuse counts a body that came over HTTP and cannot be taken, so that it never came to Write.
+func (t *Table) Refuse() { t.count1(func(s *Stats) { s.BadBodies++ }) }
+
 func (t *Table) allowed(from netip.Addr) bool {
 	from = from.Unmap().WithZone("")
 	for _, p := range t.opts.Allow {

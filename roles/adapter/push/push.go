@@ -205,7 +205,7 @@ func (t *Table) Write(body []byte, decode Decoder) (model.Drops, error) {
 
 func (t *Table) decoded(body []byte, decode Decoder, now int64) (model.Drops, error) {
 	t.mu.Unlock() // decoding takes its time
-	absolute, delta, drops, err := decode(body, t.opts.Limits)
+	absolute, delta, drops, err := t.try(body, decode)
 	t.mu.Lock()
 	if err != nil {
 		t.stats.BadBodies++
@@ -221,6 +221,16 @@ func (t *Table) decoded(body []byte, decode Decoder, now int64) (model.Drops, er
 		t.drops[i] += n
 	}
 	return drops, nil
+}
+
+// try decodes. A decoder that panics over foreign bytes costs their sender that body, nobody else theirs.
+func (t *Table) try(body []byte, decode Decoder) (absolute, delta model.Page, drops model.Drops, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the decoder panicked: %v", p)
+		}
+	}()
+	return decode(body, t.opts.Limits)
 }
 
 // Stats is what was counted up to now.

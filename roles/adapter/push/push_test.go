@@ -246,6 +246,18 @@ func TestEverythingSentIsCounted(t *testing.T) {
 	}
 }
 
+func TestADecoderThatPanics(t *testing.T) {
+	table := mustTable(t, Options{}, "")
+	for range 2 {
+		if _, err := table.Write([]byte("x"), func([]byte, model.Limits) (a, b model.Page, d model.Drops, err error) { panic("oh") }); err == nil || !strings.Contains(err.Error(), "panicked: oh") {
+			t.Errorf("Write = %v; want the panic as an error", err)
+		}
+	}
+	if n := table.Stats().BadBodies; n != 2 {
+		t.Errorf("%d bad bodies; want 2", n)
+	}
+}
+
 func TestWhoIsNotAllowedIsCounted(t *testing.T) {
 	table := mustTable(t, Options{Listen: []string{"udp://:0", "tcp://:0"}, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "")
 	stop := run(t, table)

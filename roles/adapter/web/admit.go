@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -50,7 +51,7 @@ func (c *Config) admit(w http.ResponseWriter, r *http.Request) *http.Request {
 	if len(c.Users) == 0 && len(c.TokenFiles) == 0 {
 		return r
 	}
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && c.token(token) {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") && c.token(token) {
 		return trust(r)
 	}
 	if user, password, ok := r.BasicAuth(); ok && c.user(user, password) {
@@ -129,6 +130,10 @@ func (v *verified) check(hash, user, password string) bool {
 	ok := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if len(v.known) >= mostVerified {
+		// Strangers who guess must not make who knows a password wait behind them for a comparison.
+		maps.DeleteFunc(v.known, func(_ [sha256.Size]byte, ok bool) bool { return !ok })
+	}
 	if len(v.known) >= mostVerified {
 		clear(v.known)
 	}

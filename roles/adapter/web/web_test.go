@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -80,6 +81,7 @@ func TestWhoMayComeIn(t *testing.T) {
 		{"mapped address", "allowed_ips: [10.0.0.0/8]", "[::ffff:10.1.2.3]:4", "", 200},
 		{"other address", "allowed_ips: [10.0.0.0/8]", "11.1.2.3:4", "", 403},
 		{"right token", "bearer_token_files: [" + token + "]", "", "Bearer abc", 200},
+		{"small scheme", "bearer_token_files: [" + token + "]", "", "bearer abc", 200},
 		{"wrong token", "bearer_token_files: [" + token + "]", "", "Bearer abd", 401},
 		{"no token", "bearer_token_files: [" + token + "]", "", "", 401},
 		{"empty token", "bearer_token_files: [" + write(t, "empty", "") + "]", "", "Bearer ", 401},
@@ -118,6 +120,23 @@ func newRecorder() *recorder                    { return &recorder{header: http.
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) Write(p []byte) (int, error) { return len(p), nil }
 func (r *recorder) WriteHeader(code int)        { r.code = code }
+
+func TestGuessesTakeNoPasswordFromTheCache(t *testing.T) {
+	v := newVerified()
+	if !v.check(secretHash, "ann", "secret") {
+		t.Fatal("the password is not taken")
+	}
+	for i := range mostVerified {
+		v.known[[32]byte{byte(i), 1}] = false
+	}
+	v.check(secretHash, "ann", "guess")
+	if len(v.known) != 2 {
+		t.Errorf("%d answers are remembered; want the right one and the last", len(v.known))
+	}
+	if ok, is := v.look(sha256.Sum256([]byte(secretHash + "\x00ann\x00secret"))); !ok || !is {
+		t.Error("the right password was forgotten")
+	}
+}
 
 func TestTLSCanBeTurnedOnWhileItRuns(t *testing.T) {
 	s, addr := serve(t, nil, hello("hi"))

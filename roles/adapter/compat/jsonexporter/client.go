@@ -43,6 +43,9 @@ func (m *Module) parseClient(v draft.Value) error {
 			tokens = true
 			return m.parseOAuth(v)
 		}
+		if v.Shape == draft.Empty || v.Shape == draft.Word && (v.Text == "" || v.Text == "false") {
+			return nil // what asks for nothing
+		}
 		return v.Errorf("this is not available; targets are asked directly, with basic_auth, authorization, oauth2 or a certificate")
 	})
 	if bearer || auth && m.AuthType == "" {

@@ -228,6 +228,12 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func TestWhatAsksForNothingIsTaken(t *testing.T) {
+	if _, err := Load("a.yml", []byte("modules: {a: {http_client_config: {proxy_url: '', no_proxy: , proxy_from_environment: false}, metrics: [{name: a, path: '{.a}'}]}}")); err != nil {
+		t.Errorf("Load = %v; want a file that loads", err)
+	}
+}
+
 func TestLoadNamesPlaceAndRemedy(t *testing.T) {
 	for text, want := range map[string]string{
 		"modules: {}":                                                                                       "there is no module",
