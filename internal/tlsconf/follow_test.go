@@ -238,3 +238,18 @@ func TestHalfWrittenFilesAreReadAgain(t *testing.T) {
 		t.Errorf("try() = %v after %d calls; want nil after 3", err, calls)
 	}
 }
+
+// TestModesOfASecretAreNoNews: a kubelet gives keys 0644 unless it is told otherwise.
+func TestModesOfASecretAreNoNews(t *testing.T) {
+	cert := tlstest.NewCA(t, "root").Issue(tlstest.Want{})
+	dir := t.TempDir()
+	tlstest.Volume(t, dir, map[string][]byte{"tls.crt": cert.ChainPEM(), "tls.key": cert.KeyPEM()})
+	if err := os.Chmod(filepath.Join(dir, "tls.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []ServerOptions{{Certs: []string{dir}}, {Certs: []string{filepath.Join(dir, "tls.crt")}, Keys: []string{filepath.Join(dir, "tls.key")}}} {
+		if got := mustServer(t, o).Warnings(); len(got) > 0 {
+			t.Errorf("Warnings() = %q; want none", got)
+		}
+	}
+}

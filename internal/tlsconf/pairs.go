@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +49,7 @@ func pairs(certs []string, files []file) (found []pair, warnings []string, err e
 		}
 	}
 	for _, k := range keys {
-		if mode := k.file.mode.Perm(); mode&0o037 != 0 {
+		if mode := k.file.mode.Perm(); mode&0o037 != 0 && !mounted(k.file.path) {
 			warnings = append(warnings, fmt.Sprintf("key file %s has mode %04o: more may read it than need to (0640 or less)", k.file.path, mode))
 		}
 	}
@@ -67,6 +69,13 @@ func pairs(certs []string, files []file) (found []pair, warnings []string, err e
 		errs = append(errs, fmt.Errorf("%s: no certificate with its key", strings.Join(paths(files), ", ")))
 	}
 	return found, warnings, errors.Join(errs...)
+}
+
+// mounted tells whether a kubelet wrote the file. 0644 is its default for secrets, and nobody but the containers that mount the volume can see
+// them: a warning that everybody gets is none.
+func mounted(path string) bool {
+	info, err := os.Lstat(filepath.Join(filepath.Dir(path), "..data"))
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // bare finds folders that have keys and no certificate.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -123,8 +124,9 @@ func (a *accessLog) stamped(now time.Time) *zerolog.Event {
 
 // stream writes the line of a connection.
 func (a *accessLog) stream(l *lane, info *listen.Info, got stream.Result, connected time.Duration, ended string) {
-	failed := got.Err != nil
-	if !l.wanted(failed) {
+	// Python, redis-cli and others close TLS so each time: the line says it, but it is no failure.
+	usual := got.Ended == stream.ByClient && errors.Is(got.Err, stream.ErrTruncated)
+	if !l.wanted(got.Err != nil && !usual) {
 		return
 	}
 	now := time.Now()
@@ -139,7 +141,7 @@ func (a *accessLog) stream(l *lane, info *listen.Info, got stream.Result, connec
 		}
 	}
 	e.Int64("bytes_in", got.Up).Int64("bytes_out", got.Down).Float64("connect_ms", millis(connected)).Float64("took_ms", millis(now.Sub(info.Accepted))).Str("ended", ended)
-	if failed {
+	if got.Err != nil {
 		e.Str("error", got.Err.Error())
 	}
 	e.Send()

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sidecar-kit/sidecar/internal/tlsconf"
@@ -73,11 +76,26 @@ func (p *Proxy) door(ctx context.Context, l *route.Listener, s, old *snapshot) (
 	} else {
 		socket, err := listen.Bind(ctx, cfg)
 		if err != nil {
-			return nil, err
+			return nil, old.inTheWay(l, err)
 		}
 		d.socket = socket
 	}
 	return d, nil
+}
+
+// inTheWay says of an address that is in use when it is a listener in force that has the port, of another address: that one closes only when the
+// new table is whole.
+func (s *snapshot) inTheWay(l *route.Listener, err error) error {
+	if s == nil || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(l.Address)
+	for _, d := range s.doors {
+		if _, other, _ := net.SplitHostPort(d.l.Address); other == port && port != "" {
+			return fmt.Errorf("listen on %s: %s, which is in force, has this port\nhint: restart, or take %s out, and put %s in with the next change", l.Address, d.l.URL, d.l.URL, l.URL)
+		}
+	}
+	return err
 }
 
 func (p *Proxy) listenConfig(l *route.Listener) listen.Config {

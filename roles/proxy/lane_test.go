@@ -1,10 +1,17 @@
 package proxy
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/sidecar-kit/sidecar/roles/proxy/listen"
+	"github.com/sidecar-kit/sidecar/roles/proxy/route"
+	"github.com/sidecar-kit/sidecar/roles/proxy/stream"
 )
 
 // TestAClientThatLeavesIsNoTrouble: psql closes when TLS is required and denied. Nobody has to look at the database for it.
@@ -36,6 +43,30 @@ func TestTroubleNamesTheStep(t *testing.T) {
 	for _, want := range []string{`"route":"db"`, `"step":"connect"`, "hint: "} {
 		if !strings.Contains(r.log.String(), want) {
 			t.Errorf("no %s in %s", want, r.log)
+		}
+	}
+}
+
+// TestClientsThatCloseTLSWithoutAWordAreNoFailures: with log=errors each connection of redis-cli would have a line.
+func TestClientsThatCloseTLSWithoutAWordAreNoFailures(t *testing.T) {
+	for _, tt := range []struct {
+		log  string
+		got  stream.Result
+		want int
+	}{
+		{"errors", stream.Result{Ended: stream.ByClient, Err: fmt.Errorf("client: %w", stream.ErrTruncated)}, 0},
+		{"all", stream.Result{Ended: stream.ByClient, Err: fmt.Errorf("client: %w", stream.ErrTruncated)}, 1},
+		{"errors", stream.Result{Ended: stream.ByBackend, Err: fmt.Errorf("backend: %w", stream.ErrTruncated)}, 1},
+		{"errors", stream.Result{Ended: stream.ByClient, Err: syscall.ECONNRESET}, 1},
+		{"errors", stream.Result{Ended: stream.ByClient}, 0},
+	} {
+		var out bytes.Buffer
+		a := newAccessLog(&out)
+		l := &lane{r: &route.Route{Log: tt.log, Sample: 1}, cluster: &cluster{c: &route.Cluster{}}}
+		a.stream(l, &listen.Info{}, tt.got, 0, tt.got.Ended.String())
+		a.flush()
+		if got := strings.Count(out.String(), "\n"); got != tt.want {
+			t.Errorf("log=%s, %+v: %d lines; want %d", tt.log, tt.got, got, tt.want)
 		}
 	}
 }

@@ -417,6 +417,11 @@ func TestReloadWithoutTheFileOfAField(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.reload(with, "the new routes are not valid")
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.reload("routes:\n  - all=tcp://:"+port+" => tcp://"+db+"\n", "tcp://"+address+", which is in force, has this port")
 	talk(t, open(t, address), "and still")
 }
 

@@ -58,8 +58,15 @@ func (c *Config) table() (*route.Table, error) {
 			drafts = append(drafts, d)
 		}
 	}
+	named := map[string]bool{}
 	for _, text := range c.Instances {
 		more, err := route.ParseInstances(text, "--instances")
+		for i := range more { // one instance may be at several addresses, and nobody can give them names
+			if d := &more[i]; named[d.Name] {
+				d.Name += " " + d.Listen
+			}
+			named[more[i].Name] = true
+		}
 		drafts = append(drafts, more...)
 		errs = append(errs, err)
 	}

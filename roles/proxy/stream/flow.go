@@ -152,7 +152,7 @@ func (f *flow) count(n int) {
 // sourceEnded passes the end of the source on.
 func (f *flow) sourceEnded(err error) {
 	if errors.Is(err, io.EOF) && f.src.truncated() && !f.relay.opts.LenientTLS {
-		err = errTruncated
+		err = ErrTruncated
 	}
 	if errors.Is(err, io.EOF) {
 		f.relay.ending(f.from, f.from, nil)

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-var (
-	errIdle      = errors.New("nothing moved for too long")
-	errTruncated = errors.New("the peer ended its TLS stream without close_notify")
-)
+// ErrTruncated is how a stream ended that may be cut: nothing says whether its TLS peer meant to end it there.
+var ErrTruncated = errors.New("the peer ended its TLS stream without close_notify")
+
+var errIdle = errors.New("nothing moved for too long")
 
 // relay is the state of one call of Relay.
 type relay struct {
@@ -78,7 +78,7 @@ func (r *relay) ending(by, at End, err error) {
 }
 
 func isGone(err error) bool {
-	return errors.Is(err, errTruncated) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, ErrTruncated) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // cut makes both flows return now.

@@ -125,7 +125,7 @@ func TestTLSWithoutCloseNotifyIsAnAbort(t *testing.T) {
 			t.Errorf("lenient = %v: backend read %q, %v; want what was sent, and a reset unless lenient", lenient, got, err)
 		}
 		b.backend.Close()
-		if r := b.end(t); lenient == errors.Is(r.Err, errTruncated) {
+		if r := b.end(t); lenient == errors.Is(r.Err, ErrTruncated) {
 			t.Errorf("lenient = %v: result = %+v", lenient, r)
 		}
 	}

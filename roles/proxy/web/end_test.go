@@ -43,6 +43,11 @@ func TestShutdownClosesIdleAndWaitsForOthers(t *testing.T) {
 	if msg, err := readMessage(bufio.NewReader(idle)); msg != ok {
 		t.Fatalf("answer = %q, %v", msg, err)
 	}
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) { // the answer is there a moment before the request is over
+		if n, _ := s.Busy(); n == 0 || time.Since(begin) > patience {
+			break
+		}
+	}
 	write(t, busy, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-in
 	if n, last := s.Busy(); n != 1 || time.Since(last) > patience {
