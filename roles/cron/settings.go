@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,12 +112,23 @@ func (c *Config) Validate() error {
 	if c.Remote && c.TokenFile == "" {
 		errs = append(errs, errors.New("--api-remote: want --api-token-file, too"))
 	}
-	errs = append(errs, c.Lease.validate())
+	errs = append(errs, patterns("env-allow", c.EnvAllow), patterns("env-deny", c.EnvDeny), c.Lease.validate())
 	if _, err := c.options(); err != nil {
 		return errors.Join(append(errs, err)...) // every line of every file would say it again
 	}
 	_, _, err := c.load()
 	return errors.Join(append(errs, err)...)
+}
+
+// patterns complains of those that could fit nothing: a variable that was to be kept from jobs would not be.
+func patterns(flag string, list []string) error {
+	var errs []error
+	for _, p := range list {
+		if _, err := path.Match(p, ""); err != nil || p == "" || strings.Contains(p, "=") {
+			errs = append(errs, fmt.Errorf("--%s %q: no pattern of names of variables; want such as AWS_*", flag, p))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (l Lease) validate() error {

@@ -215,7 +215,7 @@ func (s Spec) makeMessages(env Env, w web.Config) (out.Sink, error) {
 func (s Spec) web(env Env) (web.Config, error) {
 	o := &s.o
 	c := web.Config{
-		TLS: s.tls(), Header: o.headers, UserAgent: env.UserAgent, Conns: s.InFlight, Log: env.Log, Gzip: o.gzip,
+		TLS: s.tls(), Header: o.headers, Private: o.private(), UserAgent: env.UserAgent, Conns: s.InFlight, Log: env.Log, Gzip: o.gzip,
 	}
 	scheme := "http"
 	if o.address.secure {

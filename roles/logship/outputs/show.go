@@ -92,3 +92,27 @@ func cutLast(text, mark string) (before, after string, found bool) {
 	}
 	return "", text, false
 }
+
+// privateLen is how long a value of a header or a query is that may be a secret. Shorter ones are words such as prod, which an error of a server
+// cannot be read without.
+const privateLen = 8
+
+// private are the values of headers and of the query that may be secrets; of one with a word in front, such as "Token abc", also what follows.
+func (o *settings) private() (values []string) {
+	add := func(text string) {
+		_, last, _ := cutLast(text, " ")
+		for _, v := range []string{text, last} {
+			if len(v) >= privateLen {
+				values = append(values, v)
+			}
+		}
+	}
+	for _, h := range o.headers {
+		add(h[1])
+	}
+	for pair := range strings.SplitSeq(o.address.query, "&") {
+		_, value, _ := strings.Cut(pair, "=")
+		add(value)
+	}
+	return values
+}

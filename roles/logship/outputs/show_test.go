@@ -1,6 +1,15 @@
 package outputs
 
-import "testing"
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sidecar-kit/sidecar/internal/draft"
+	"github.com/sidecar-kit/sidecar/roles/logship/out/outtest"
+)
 
 func TestOutputsAreShownWithoutSecrets(t *testing.T) {
 	for in, want := range map[string]string{
@@ -25,4 +34,26 @@ func TestOutputsAreShownWithoutSecrets(t *testing.T) {
 			t.Errorf("Show(%q) = %q; want %q", in, got, want)
 		}
 	}
+}
+
+// A server that repeats the request in its refusal does not make us log what is masked elsewhere.
+func TestRepeatedHeadersAndQueriesAreNotTold(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "no "+r.Header.Get("X-Key")+" "+r.Header.Get("X-Token")+" in "+r.Header.Get("X-Env")+" "+r.URL.RawQuery)
+	}))
+	defer srv.Close()
+	spec, err := Parse(draft.Of("--to", srv.URL+"/in?code=geheim-query#headers=X-Key:geheim-key,X-Token:Token geheim-token,X-Env:prod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := spec.New(Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sink.Send(t.Context(), outtest.Batch(t, sink, 0, 1))
+	if err == nil || strings.Contains(err.Error(), "geheim") || !strings.Contains(err.Error(), "in prod code=") {
+		t.Errorf("Send = %v; want the reason without secrets", err)
+	}
+	_ = sink.Close()
 }

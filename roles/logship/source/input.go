@@ -129,23 +129,38 @@ func (in *Input) check(v draft.Value) error {
 	if len(in.Paths) == 0 {
 		errs = append(errs, v.Errorf("paths: name at least one file or pattern, such as /logs/*.log"))
 	}
+	complain := func(key, format string, args ...any) {
+		at := v
+		for _, p := range v.Pairs {
+			if p.Key == key && p.Value.Place != "" {
+				at.Place = p.Value.Place
+			}
+		}
+		if at.Place != "--"+key {
+			format = key + ": " + format
+		}
+		errs = append(errs, at.Errorf(format, args...))
+	}
 	for i, p := range in.Paths {
 		switch {
 		case !filepath.IsAbs(p):
-			errs = append(errs, v.Errorf("paths: %q begins not with a slash", p))
+			complain("paths", "%q begins not with a slash", p)
 		case !doublestar.ValidatePattern(p) || strings.HasSuffix(p, "/"):
-			errs = append(errs, v.Errorf("paths: %q is no pattern of files", p))
+			complain("paths", "%q is no pattern of files", p)
 		}
 		in.Paths[i] = filepath.Clean(p)
 	}
 	for _, p := range in.Exclude {
-		if !doublestar.ValidatePattern(p) {
-			errs = append(errs, v.Errorf("exclude: %q is no pattern", p))
+		switch {
+		case !doublestar.ValidatePattern(p):
+			complain("exclude", "%q is no pattern", p)
+		case strings.Contains(p, "/") && !strings.ContainsAny(p[:1], `/*?[{\`):
+			complain("exclude", "%q fits no path: with a slash in it, it has to begin with one\nhint: **/%s fits in all folders", p, p)
 		}
 	}
 	for _, p := range in.Roots {
 		if !filepath.IsAbs(p) {
-			errs = append(errs, v.Errorf("symlinks: the folder %q begins not with a slash", p))
+			complain("symlinks", "the folder %q begins not with a slash", p)
 		}
 	}
 	if e, err := engine.Lookup(in.Encoding); err == nil && e.Wide() && in.Engine == "tail" {

@@ -36,6 +36,7 @@ func TestParseInput(t *testing.T) {
 		{mapping("paths", "/a", "encoding", "utf-16le", "engine", "tail"), "needs engine: block"},
 		{mapping("paths", "/a", "max-line", "1"), "no size"},
 		{mapping("paths", "/a", "symlinks", "data"), "begins not with a slash"},
+		{mapping("paths", "/a", "exclude", "debug/*.log"), "hint: **/debug/*.log fits"},
 		{mapping("paths", "/a", "exclude", "[a"), "no pattern"},
 	} {
 		if _, err := ParseInput(tt.v); err == nil || !strings.Contains(err.Error(), tt.want) {

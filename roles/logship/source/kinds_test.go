@@ -51,7 +51,7 @@ func TestWhatIsNoLogIsRefusedAndHarmsNobody(t *testing.T) {
 	w.until(2)
 	w.rest()
 	w.want("one", "two")
-	if e := w.set.Stats().Errors; e["link"] < 2 || e["kind"] < 1 || e["compressed"]+e["read"] < 1 {
+	if e := w.set.Stats().Errors; e["link"] < 2 || e["kind"] < 1 || e["compressed"]+e["damaged"] < 1 {
 		t.Errorf("errors counted: %v; want links, a pipe and what is no gzip", e)
 	}
 }

@@ -303,6 +303,8 @@ func troubleOf(kind string) string {
 		return "the spool cannot be used for this"
 	case "state":
 		return "what was found cannot be kept alive before the state is written; it is tried again"
+	case "damaged":
+		return "the rest of this file cannot be read, and is left out"
 	case "max-open":
 		return "more files are open than may be"
 	}

@@ -197,11 +197,11 @@ func (r *Reader) failed(c *cursor, err error) {
 func (s *Set) broken(r *Reader, c *cursor, err error) {
 	g := c.g
 	g.faults++
-	if g.Compact != "" && g.faults < 5 && !errors.Is(err, errRatio) && time.Since(time.Unix(0, g.mtime)) < g.in.Quiet {
+	if g.Compact != "" && g.faults < 5 && !s.finished && !errors.Is(err, errRatio) && time.Since(time.Unix(0, g.mtime)) < g.in.Quiet {
 		g.err = err // it may still be written
 		return
 	}
-	s.complain("read", g.name(), err)
+	s.complain("damaged", g.name(), err)
 	g.Lost = "damaged"
 	if errors.Is(err, errRatio) {
 		g.Lost = "ratio"

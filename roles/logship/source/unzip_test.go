@@ -85,3 +85,28 @@ func TestAFileMadeToDoHarmIsNotReadToItsEnd(t *testing.T) {
 	}()
 	w.eventually("refused", func() bool { return w.set.Stats().Refused == 1 })
 }
+
+// TestLinesBeforeTheDamageOfAnArchiveAreRead: of a compressed file that is cut off, or followed by something else, all lines that can be read are,
+// and the damage is told also when nobody waits for more, as with --once.
+func TestLinesBeforeTheDamageOfAnArchiveAreRead(t *testing.T) {
+	t.Parallel()
+	text, list := lines("packed", 20_000)
+	for name, file := range map[string][]byte{
+		"followed by something else": append(gzipOf([]byte(text)), "garbage"...),
+		"cut off":                    gzipOf([]byte(text))[:len(gzipOf([]byte(text)))-4],
+	} {
+		for _, live := range []bool{true, false} {
+			w := newWorld(t, "*.gz")
+			w.must(os.WriteFile(w.path("a.gz"), file, 0o600))
+			w.start()
+			if live {
+				w.until(len(list))
+			}
+			w.rest()
+			w.want(list...)
+			if n := w.set.Stats().Errors["damaged"]; n != 1 {
+				t.Errorf("%s: %d errors of reading; want 1", name, n)
+			}
+		}
+	}
+}

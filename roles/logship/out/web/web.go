@@ -29,6 +29,7 @@ type Config struct {
 	TLS       link.TLS   // On is set by the scheme
 	Auth      Auth
 	Header    [][2]string // added to every request
+	Private   []string    // values of Header and of queries that nobody is told when a server repeats them
 	Gzip      bool
 	UserAgent string
 	Sign      func(req *http.Request, body []byte) error // called last, if set, for each request
@@ -71,6 +72,7 @@ func New(o Config) (*Client, error) {
 	for _, s := range []*link.Secret{o.Auth.Password, o.Auth.Bearer, o.Auth.APIKey} {
 		s.Scrub(c.scrub)
 	}
+	c.scrub.Add(o.Private...)
 	o.TLS.On = o.Targets[0].Scheme == "https"
 	dialer, err := link.NewDialer(o.TLS, o.Targets[0].Hostname(), &c.traffic, o.Log, "http/1.1")
 	if err != nil {

@@ -89,7 +89,11 @@ func (b *Blocks) fill(c *Chunk, limit int64) (raw []byte, atEOF bool, err error)
 	}
 	n, err := b.Src.ReadAt(buf, b.pos.Off-int64(pre))
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, false, err
+		whole := bytes.LastIndexByte(buf[min(pre, n):n], '\n') + 1
+		if whole == 0 || b.Form.Enc.wide() {
+			return nil, false, err
+		}
+		buf, n, err = buf[:pre+whole], pre+whole, nil // lines before the place that cannot be read; the next call comes to it
 	}
 	atEOF = n < len(buf) || err != nil
 	if n < pre {
