@@ -138,7 +138,7 @@ func resolved(target []byte) []byte {
 	if i := bytes.IndexByte(target, '?'); i >= 0 {
 		target = target[:i]
 	}
-	if bytes.IndexAny(target, "%\\;") < 0 && !bytes.Contains(target, []byte("//")) {
+	if !bytes.ContainsAny(target, "%\\;") && !bytes.Contains(target, []byte("//")) {
 		return nil
 	}
 	plain := make([]byte, 0, len(target))
