@@ -141,13 +141,15 @@ func redirects(r *job.Request) func(*http.Request, []*http.Request) error {
 
 // exchange sends the request and judges the answer.
 func (x *Run) exchange(client *http.Client, req *http.Request, res *Result) error {
-	what := req.Method + " " + secret.NewURL(x.task.Job.HTTP.URL).String()
+	secrets := private(req, x.task.Job.HTTP)
+	what := req.Method + " " + string(hide([]byte(secret.NewURL(x.task.Job.HTTP.URL).String()), secrets))
 	answer, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, bare(err))
 	}
 	defer answer.Body.Close()
 	body, readErr := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	body = hide(body, secrets)
 	res.HTTPStatus = answer.StatusCode
 	t := ring{limit: x.r.o.Tail}
 	t.write(body)

@@ -32,6 +32,10 @@ func TestRequestJob(t *testing.T) {
 			http.Redirect(w, req, other.URL, http.StatusTemporaryRedirect)
 		case "/here":
 			http.Redirect(w, req, "/echo", http.StatusTemporaryRedirect)
+		case "/repeats":
+			w.WriteHeader(http.StatusForbidden)
+			body, _ := io.ReadAll(req.Body)
+			_, _ = io.WriteString(w, "no "+req.Header.Get("Authorization")+" "+req.Header.Get("X-Key")+" "+req.URL.RawQuery+" "+string(body))
 		case "/large":
 			_, _ = w.Write(make([]byte, 10*maxAnswer))
 		default:
@@ -55,6 +59,9 @@ func TestRequestJob(t *testing.T) {
 		{"a redirect away", job.Request{URL: url + "/away", Headers: map[string]string{"X-Key": "k"}}, 1, 0, "", "GET " + masked + "/away: redirect to another host"},
 		{"expected status", job.Request{URL: url + "/x", Expect: []int{200, 418}}, 0, 418, "no\x1b[31m such thing\n", ""},
 		{"unexpected status", job.Request{URL: url + "/x", Method: "GET"}, 1, 418, "no\x1b[31m such thing\n", "GET " + masked + "/x: status 418"},
+		{"a server that repeats the request", job.Request{
+			URL: url + "/repeats?code=geheim-q&env=prod", Body: "geheim-body", Headers: map[string]string{"X-Key": "Token geheim-key"},
+		}, 1, 403, "no Basic *** *** code=***&env=prod ***", "POST " + masked + "/repeats"},
 		{"a large answer", job.Request{URL: url + "/large"}, 0, 200, strings.Repeat("\x00", 100), ""},
 		{"nobody there", job.Request{URL: "http://u:geheim@127.0.0.1:1/"}, 1, 0, "", "GET http://u:***@127.0.0.1:1/: dial tcp"},
 	}
@@ -69,7 +76,7 @@ func TestRequestJob(t *testing.T) {
 			if res.Code != tt.code || res.HTTPStatus != tt.status || string(res.Tail) != tt.tail || !strings.HasPrefix(text, tt.err) || (text == "") != (tt.err == "") {
 				t.Errorf("result = %+v; want code %d, status %d, tail %q, error %q", res, tt.code, tt.status, tt.tail, tt.err)
 			}
-			if all := text + r.log.String(); strings.Contains(all, "geheim") || strings.Contains(all, "\x1b") {
+			if all := text + r.log.String(); strings.Contains(all, "geheim") || strings.Contains(string(res.Tail), "geheim") || strings.Contains(all, "\x1b") {
 				t.Errorf("log and error %q show a secret or control bytes", all)
 			}
 		})
