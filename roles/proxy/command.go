@@ -44,7 +44,7 @@ func Command() *cli.Command {
 	cfg := Default()
 	routes := &host.Key{Name: "routes", Usage: "routes beside those of --route, with the same options as keys", Example: routesExample, Decode: cfg.setRoutes, Show: func() any { return showNode(cfg.drafts.routesNode) }}
 	clusters := &host.Key{Name: "clusters", Usage: "upstreams that routes and --instances name", Example: clustersExample, Decode: cfg.setClusters, Show: func() any { return showNode(cfg.drafts.clustersNode) }}
-	cfg.file = routes.File
+	cfg.file, cfg.waiting = routes.File, routes.Waiting
 	cfg.reread = func() error {
 		if err := clusters.Reread(); err != nil {
 			return err

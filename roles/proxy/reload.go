@@ -62,6 +62,11 @@ func (p *Proxy) reload(base context.Context, why string) {
 		return
 	}
 	p.metrics.valid.Set(1)
+	if p.cfg.waiting != nil {
+		if names := p.cfg.waiting(); len(names) > 0 {
+			p.log.Warn().Strs("keys", names).Msg("these keys were changed in the file, and are in force after the next start alone")
+		}
+	}
 	if fresh == nil {
 		p.metrics.reloads.With("unchanged").Inc()
 		p.log.Info().Str("why", why).Msg("the routes are the same")

@@ -26,10 +26,11 @@ type Config struct {
 	Follow    []string // what the application is known by: tcp:HOST:PORT, pid:FILE, file:PATH
 	Requires  []string // names of clusters that readiness waits for
 
-	drafts fileDrafts
-	reread func() error
-	file   func() string
-	now    func() time.Time
+	drafts  fileDrafts
+	reread  func() error
+	file    func() string
+	waiting func() []string // flags that the file gives other values than at the start
+	now     func() time.Time
 }
 
 // fileDrafts are routes and clusters of the config file.
