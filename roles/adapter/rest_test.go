@@ -3,6 +3,7 @@ package adapter
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,19 +12,19 @@ import (
 // TestRestBetweenScrapes: memory is given back once after each time in which pages were asked for, and never while one is made.
 func TestRestBetweenScrapes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rests := 0
-		r := newResting(func() { rests++ })
+		var rests atomic.Int32
+		r := newResting(func() { rests.Add(1) })
 		defer r.timer.Stop()
 		slow := r.after(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(2 * restAfter) }))
 		h := r.after(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		ask := func(h http.Handler) {
 			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		}
-		want := func(n int, when string) {
+		want := func(n int32, when string) {
 			t.Helper()
 			synctest.Wait()
-			if rests != n {
-				t.Errorf("%d rests %s; want %d", rests, when, n)
+			if got := rests.Load(); got != n {
+				t.Errorf("%d rests %s; want %d", got, when, n)
 			}
 		}
 		time.Sleep(time.Hour)
