@@ -89,7 +89,8 @@ func probeRole(ctx context.Context, cctx *cli.Context, name, addr string) error 
 	if err := askReady(ctx, addr); err != nil {
 		return &answerError{text: err.Error()}
 	}
-	return nil
+	_, err = fmt.Fprintf(cctx.App.Writer, "ok %s: %s is ready\n", addr, name)
+	return err
 }
 
 // adminOf finds the admin address of a role that runs beside this process.

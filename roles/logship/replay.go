@@ -58,7 +58,11 @@ func (r *resend) run(ctx context.Context, stdout io.Writer, _ []string) error {
 
 func (r *resend) file(ctx context.Context, stdout io.Writer, log zerolog.Logger, p *plan, f *dead.File) error {
 	if _, err := os.Stat(f.Path()); os.IsNotExist(err) && !r.unfinished(f) {
-		return nil
+		if r.list {
+			return nil
+		}
+		_, err := fmt.Fprintf(stdout, "there are no dead letters in %s\n", f.Path()) // which may have another name than was meant
+		return err
 	}
 	if r.list {
 		return show(stdout, f.Path())
