@@ -260,3 +260,35 @@ func FuzzReadRequest(f *testing.F) {
 		}
 	})
 }
+
+// TestWatchersAreToldOfTheEnd: who saw serving hears that it is not any more; who saw nothing of the kind hears the end of the stream only.
+func TestWatchersAreToldOfTheEnd(t *testing.T) {
+	h, _ := fixture(t)
+	c, url := grpcServer(t, h)
+	type watcher struct {
+		name  string
+		first byte
+		more  []byte
+		body  *http.Response
+	}
+	list := []watcher{{name: "live", first: serving, more: frame([]byte{8, notServing})}, {name: "db", first: notServing}, {name: "nobody", first: serviceUnknown}}
+	for i := range list {
+		answer, err := c.Post(url+GRPCPath+"Watch", "application/grpc", bytes.NewReader(request(list[i].name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		var m [7]byte
+		if _, err := io.ReadFull(answer.Body, m[:]); err != nil || m[6] != list[i].first {
+			t.Fatalf("%s: %v, %v; want %d", list[i].name, m, err, list[i].first)
+		}
+		list[i].body = answer
+	}
+	h.Close()
+	for _, w := range list {
+		rest, err := io.ReadAll(w.body.Body)
+		if err != nil || !bytes.Equal(rest, w.more) || w.body.Trailer.Get("Grpc-Status") != "14" {
+			t.Errorf("%s: then %v, %v, status %s; want %v and status 14", w.name, rest, err, w.body.Trailer.Get("Grpc-Status"), w.more)
+		}
+	}
+}

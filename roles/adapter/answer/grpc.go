@@ -172,7 +172,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request, service string) 
 		case <-r.Context().Done():
 			return
 		case <-h.gone:
-			if last != notServing {
+			if last == serving {
 				_, _ = w.Write(frame(proto.Uint(nil, 1, notServing)))
 			}
 			w.Header().Set("Grpc-Status", strconv.Itoa(codeUnavailable))
