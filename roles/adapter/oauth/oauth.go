@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +93,7 @@ func (o *Options) Check(v draft.Value) error {
 	if o.ClientID == "" {
 		errs = append(errs, v.Errorf("oauth2: the client's id is missing"))
 	}
-	if o.TokenURL == nil {
+	if o.TokenURL == nil && !slices.ContainsFunc(v.Pairs, func(p draft.Pair) bool { return strings.HasPrefix(p.Key, "token") }) {
 		errs = append(errs, v.Errorf("oauth2: the address of the token server is missing"))
 	}
 	if (o.Cert == "") != (o.Key == "") {
@@ -103,9 +104,8 @@ func (o *Options) Check(v draft.Value) error {
 
 // Client keeps a token. It may be used by several goroutines at once.
 type Client struct {
-	o    Options
-	http *http.Client
-	now  func() time.Time
+	o   Options
+	now func() time.Time
 
 	turn   chan struct{} // holds one who may ask
 	mu     sync.Mutex
@@ -114,28 +114,36 @@ type Client struct {
 	inBody bool      // the server wants the id and the secret in the body
 }
 
-// New makes a client. Certificates are read; nothing is asked yet.
+// New makes a client. Certificates are read, so that what is wrong with them is known; nothing is asked yet.
 func New(o Options) (*Client, error) {
-	t := &http.Transport{DisableKeepAlives: true, Proxy: nil}
-	if o.TokenURL.Scheme == "https" {
-		t2 := tlsconf.ClientOptions{ServerName: o.TokenURL.Hostname(), Insecure: o.Insecure}
-		if o.ServerName != "" {
-			t2.ServerName = o.ServerName
-		}
-		if o.CA != "" {
-			t2.CA = []string{o.CA}
-		}
-		if o.Cert != "" {
-			t2.Cert, t2.Key = []string{o.Cert}, []string{o.Key}
-		}
-		c, err := tlsconf.NewClient(t2)
-		if err != nil {
-			return nil, fmt.Errorf("oauth2: tls: %w", err)
-		}
-		t.TLSClientConfig = c.Config()
+	if _, err := o.transport(); err != nil {
+		return nil, err
 	}
-	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{o: o, http: &http.Client{Transport: t, CheckRedirect: never}, now: time.Now, turn: make(chan struct{}, 1)}, nil
+	return &Client{o: o, now: time.Now, turn: make(chan struct{}, 1)}, nil
+}
+
+// transport is for one request: they are so rare that certificates are read for each, and new ones are used at once.
+func (o *Options) transport() (*http.Transport, error) {
+	t := &http.Transport{DisableKeepAlives: true}
+	if o.TokenURL.Scheme != "https" {
+		return t, nil
+	}
+	c := tlsconf.ClientOptions{ServerName: o.TokenURL.Hostname(), Insecure: o.Insecure}
+	if o.ServerName != "" {
+		c.ServerName = o.ServerName
+	}
+	if o.CA != "" {
+		c.CA = []string{o.CA}
+	}
+	if o.Cert != "" {
+		c.Cert, c.Key = []string{o.Cert}, []string{o.Key}
+	}
+	client, err := tlsconf.NewClient(c)
+	if err != nil {
+		return nil, fmt.Errorf("oauth2: tls: %w", err)
+	}
+	t.TLSClientConfig = client.Config()
+	return t, nil
 }
 
 // Header is what the header Authorization has to say. It asks for a token if there is none that is good for some time; others who want one wait meanwhile.
@@ -249,7 +257,12 @@ func (c *Client) ask(ctx context.Context, id, word string) (*answer, error) {
 	if !c.inBody {
 		req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(word))
 	}
-	resp, err := c.http.Do(req)
+	t, err := c.o.transport()
+	if err != nil {
+		return nil, err
+	}
+	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := (&http.Client{Transport: t, CheckRedirect: never}).Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("oauth2: the token server %s: %w", c.o.TokenURL.Host, context.Cause(ctx))

@@ -2,8 +2,16 @@ package oauth
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -170,6 +178,49 @@ func TestErrorsOfTokenServersHaveNoSecrets(t *testing.T) {
 	c := start(t, &tokens{answer: func(int, http.ResponseWriter, *http.Request) {}}, Options{ClientID: "a", SecretFile: filepath.Join(t.TempDir(), "none")})
 	if _, err := c.Header(t.Context()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the file: %v; want that it does not exist", err)
+	}
+}
+
+// otherCA is the certificate of an authority that signed nothing.
+func otherCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// TestCertificatesAreReadAnew: a CA that is replaced is the one that counts for the next token.
+func TestCertificatesAreReadAnew(t *testing.T) {
+	s := &tokens{answer: func(n int, w http.ResponseWriter, _ *http.Request) { give(n, "")(w) }}
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it is told of the handshake that fails
+	server.StartTLS()
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write := func(der []byte) {
+		if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(otherCA(t))
+	u, _ := url.Parse(server.URL)
+	c, err := New(Options{TokenURL: u, ClientID: "a", Secret: secret.New("hunter2"), CA: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Header(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") || len(s.asked) > 0 {
+		t.Fatalf("with another CA: %v after %d requests; want an error about the certificate, and no secret sent", err, len(s.asked))
+	}
+	write(server.Certificate().Raw)
+	if h := header(t, c); h != "Bearer t1" {
+		t.Errorf("Header = %q; want Bearer t1", h)
 	}
 }
 
